@@ -1,0 +1,1 @@
+"""Speaks: xDS over gRPC, and the read-only debug endpoints."""

@@ -1,0 +1,1 @@
+"""Beside Envoy: identity, bootstrap, supervision, capture, probes, metrics, drain."""

@@ -1,0 +1,1 @@
+"""Tools with no mesh words: imported by everyone, importing nothing of ours."""

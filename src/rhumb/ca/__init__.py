@@ -1,0 +1,1 @@
+"""Issues certificates: signing requests and tokens come in, chains go out."""

@@ -1,0 +1,1 @@
+"""Remembers: IR by view, bytes by IR, and what a view had before."""

@@ -1,0 +1,1 @@
+"""Where people enter: one file per command, loaded only when called."""

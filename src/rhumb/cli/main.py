@@ -1,0 +1,75 @@
+"""The command tree, nothing else: each command is a file, imported only when it is called."""
+
+import importlib
+import sys
+
+import click
+
+from rhumb.base.errors import RhumbError
+from rhumb.cli.printer import fail
+
+COMMANDS: dict[str, str] = {
+    # one line each: name -> help line; the module is rhumb.cli.NAME (dashes become underscores),
+    # its click command the attribute `command`.
+    "agent": "Run the agent and Envoy beside one workload, or several.",
+    "ca": "Make and inspect certificate authorities and join tokens.",
+    "demo": "Run the Bookinfo sample as a mesh on this machine.",
+    "down": "Stop a local mesh and clean up after it.",
+    "exec": "Run a command inside a workload of a local mesh.",
+    "logs": "Show the logs of a local mesh.",
+    "ps": "List the workloads of a local mesh.",
+    "run": "Add one workload to a running local mesh.",
+    "serve": "Run the control plane.",
+    "status": "Show every proxy: identity, certificate, xDS state.",
+    "up": "Start a local mesh from rhumb.yaml, or bring it up to date.",
+    "validate": "Check configuration files.",
+    "version": "Print versions.",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"rhumb.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # Help lines come from the table, so that --help imports no command.
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            close = _closest(args[0], COMMANDS)
+            if close:
+                error.message += f" Did you mean `{close}`?"
+            raise
+
+
+def _closest(name: str, known: dict[str, str]) -> str:
+    import difflib  # noqa: PLC0415 - only on the error path; keeps --help quick
+
+    found = difflib.get_close_matches(name, known, n=1)
+    return found[0] if found else ""
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+def cli() -> None:
+    """Rhumb, a service mesh: Istio's configuration API on stock Envoy."""
+
+
+def main() -> None:
+    """Run the command line; RhumbErrors become a message, a hint and exit code 2."""
+    try:
+        cli()
+    except RhumbError as error:
+        sys.exit(fail(error))

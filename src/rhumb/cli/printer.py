@@ -1,0 +1,32 @@
+"""What the terminal gets: standard output is data, standard error is talk."""
+
+import enum
+import sys
+
+import click
+
+from rhumb.base.errors import RhumbError
+
+
+class Exit(enum.IntEnum):
+    """What scripts may rely on."""
+
+    OK = 0
+    FOUND = 1
+    """The tool worked; the mesh or the configuration has a problem."""
+    FAILED = 2
+    """The tool did not work: wrong usage, or something it needs is missing."""
+
+
+def say(text: str) -> None:
+    """Print talk (progress, advice) for people."""
+    click.echo(text, err=True)
+
+
+def fail(error: RhumbError) -> Exit:
+    """Say what went wrong and, on its own line, what to try."""
+    click.echo(f"{click.style('error', fg='red', bold=True)}: {error}", err=True)
+    if error.hint:
+        click.echo(f"{click.style('hint', fg='cyan')}: {error.hint}", err=True)
+    sys.stderr.flush()
+    return Exit.FAILED

@@ -1,0 +1,1 @@
+"""Spells IR values as Envoy protobuf; chooses nothing."""

@@ -1,0 +1,1 @@
+"""One file per HTTP or network filter."""

@@ -1,0 +1,1 @@
+"""Who is who: SPIFFE ids, trust domains, certificates as values."""

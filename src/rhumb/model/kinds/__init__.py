@@ -1,0 +1,1 @@
+"""What users write: frozen Structs, field for field the Istio and Kubernetes API."""

@@ -1,0 +1,96 @@
+"""Proxies as they introduce themselves: Envoy's node id and Istio's metadata (istio-api.md 6.1)."""
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from rhumb.base.errors import RhumbError
+from rhumb.model.endpoint import Labels, Locality
+
+
+class Role(enum.StrEnum):
+    """What a proxy is for."""
+
+    SIDECAR = "sidecar"
+    ROUTER = "router"
+    WAYPOINT = "waypoint"
+    AGENT = "agent"
+    """Our own agent's stream: names, trust bundle and health, no Envoy resources."""
+
+
+class Interception(enum.StrEnum):
+    """How traffic reaches a sidecar."""
+
+    REDIRECT = "REDIRECT"
+    TPROXY = "TPROXY"
+    NONE = "NONE"
+
+
+class Proxy(msgspec.Struct, frozen=True, kw_only=True):
+    """One connected proxy: all that was said in its Node, parsed."""
+
+    id: str
+    """The whole node id, `sidecar~10.1.2.3~reviews-v1-0.default~default.svc.cluster.local`."""
+    role: Role
+    addresses: tuple[str, ...]
+    name: str
+    """Instance name, `reviews-v1-0`."""
+    namespace: str
+    domain: str
+    labels: Labels = ()
+    service_account: str = ""
+    workload: str = ""
+    network: str = ""
+    cluster: str = ""
+    locality: Locality = Locality()
+    version: str = ""
+    """ISTIO_VERSION as claimed."""
+    interception: Interception = Interception.REDIRECT
+    metadata: Mapping[str, object] = MappingProxyType({})
+    """Everything else, as sent."""
+
+    @classmethod
+    def parse(
+        cls,
+        node_id: str,
+        metadata: Mapping[str, object],
+        locality: Locality = Locality(),  # noqa: B008 - frozen
+    ) -> "Proxy":
+        """Read `type~ip~name.namespace~domain` and Istio's metadata.
+
+        Raises RhumbError when the id has another shape: nothing can be served to such a node.
+        """
+        parts = node_id.split("~")
+        if len(parts) != 4 or parts[0] not in Role or "." not in parts[2]:
+            raise RhumbError(
+                f'node id "{node_id}" is not TYPE~IP~NAME.NAMESPACE~DOMAIN',
+                hint="TYPE is sidecar, router, waypoint or agent; e.g. sidecar~10.0.0.2~reviews-1.default~default.svc.cluster.local",
+            )
+        name, namespace = parts[2].rsplit(".", 1)
+        labels = metadata.get("LABELS")
+        said = metadata.get("INSTANCE_IPS")
+        addresses = tuple(a for a in str(said).split(",") if a) if said else ()
+        return cls(
+            id=node_id,
+            role=Role(parts[0]),
+            addresses=addresses or (parts[1],),
+            name=name,
+            namespace=str(metadata.get("NAMESPACE") or namespace),
+            domain=parts[3],
+            labels=tuple(sorted((str(k), str(v)) for k, v in labels.items())) if isinstance(labels, Mapping) else (),
+            service_account=str(metadata.get("SERVICE_ACCOUNT") or ""),
+            workload=str(metadata.get("WORKLOAD_NAME") or ""),
+            network=str(metadata.get("NETWORK") or ""),
+            cluster=str(metadata.get("CLUSTER_ID") or ""),
+            locality=locality,
+            version=str(metadata.get("ISTIO_VERSION") or ""),
+            interception=_interception(metadata),
+            metadata=MappingProxyType(dict(metadata)),
+        )
+
+
+def _interception(metadata: Mapping[str, object]) -> Interception:
+    said = str(metadata.get("INTERCEPTION_MODE") or "REDIRECT")
+    return Interception(said) if said in Interception else Interception.REDIRECT

@@ -1,0 +1,56 @@
+"""View: all that a translation may depend on, and nothing else.
+
+Proxies with equal views receive the same bytes; the node id and the instance's addresses are
+deliberately absent.
+"""
+
+import msgspec
+
+from rhumb.model.endpoint import Labels, Locality
+from rhumb.model.proxy import Interception, Role
+from rhumb.model.service import Port
+
+
+class Instance(msgspec.Struct, frozen=True):
+    """One service port that this workload serves: the source of an inbound chain and cluster."""
+
+    hostname: str
+    namespace: str
+    port: Port
+    target_port: int
+    created: str = ""
+    """Of the service: the oldest wins when two claim one target port."""
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What the proxy said it can do, from its node metadata."""
+
+    file_sds: bool = False
+    """Our agent: `default` and `ROOTCA` are files below the proxy's working directory
+    (./sds/default.json, ./sds/rootca.json). Otherwise Istio's: the static cluster sds-grpc."""
+    stats_access_logger: bool = False
+    """Emit istio_* metrics through envoy.access_loggers.stats (our agent joins the labels)."""
+    vhds: bool = False
+    http_proxy_port: int = 0
+    dns_capture: bool = False
+    http10: bool = False
+    unprivileged: bool = False
+    """A gateway that cannot bind ports below 1024."""
+    ipv6: bool = False
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
+    """The attributes of a proxy that shape its configuration."""
+
+    role: Role
+    namespace: str
+    domain: str = "cluster.local"
+    """DNS domain of the mesh, without namespace and `svc`."""
+    labels: Labels = ()
+    service_account: str = ""
+    locality: Locality = Locality()
+    network: str = ""
+    cluster: str = ""
+    interception: Interception = Interception.REDIRECT
+    instances: tuple[Instance, ...] = ()
+    capabilities: Capabilities = Capabilities()

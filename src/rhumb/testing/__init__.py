@@ -1,0 +1,1 @@
+"""The test kit, shipped: fakes are product code, typed and documented."""

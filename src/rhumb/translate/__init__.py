@@ -1,0 +1,1 @@
+"""Decides: (Snapshot, View) comes in, IR values go out."""

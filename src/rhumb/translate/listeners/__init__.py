@@ -1,0 +1,1 @@
+"""Listeners: outbound and inbound of a sidecar, servers of a gateway."""

@@ -1,0 +1,1 @@
+"""Route configurations: outbound and inbound of a sidecar, servers of a gateway."""

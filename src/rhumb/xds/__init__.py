@@ -1,0 +1,1 @@
+"""The xDS protocol without I/O: requests come in, actions go out."""
