@@ -1,0 +1,33 @@
+"""Selectors of workloads, as the kinds of every group use them."""
+
+from collections.abc import Mapping
+
+from rhumb.model.kinds.wire import NONE, Kind
+
+
+class WorkloadSelector(Kind, frozen=True, kw_only=True):
+    """Selects by `labels` (Sidecar, ServiceEntry)."""
+
+    labels: Mapping[str, str] = NONE
+
+
+class LabelMatch(Kind, frozen=True, kw_only=True):
+    """Selects by `matchLabels` (DestinationRule and the security kinds)."""
+
+    match_labels: Mapping[str, str] = NONE
+
+
+class LabelSelectorRequirement(Kind, frozen=True, kw_only=True):
+    """One condition of a Kubernetes label selector."""
+
+    key: str = ""
+    operator: str = ""
+    """In, NotIn, Exists or DoesNotExist."""
+    values: tuple[str, ...] = ()
+
+
+class LabelSelector(Kind, frozen=True, kw_only=True):
+    """A Kubernetes label selector."""
+
+    match_labels: Mapping[str, str] = NONE
+    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
