@@ -1,0 +1,58 @@
+"""Responses put together from parts that are already bytes.
+
+Protobuf fields may be concatenated (encoding guide, "Last One Wins"; repeated fields append), so a
+response is a shared body plus the few bytes that differ from stream to stream.
+Field numbers: envoy/service/discovery/v3/discovery.proto.
+"""
+
+from collections.abc import Iterable
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def field(number: int, data: bytes | str) -> bytes:
+    """Spell one length-delimited field."""
+    raw = data.encode() if isinstance(data, str) else data
+    return _varint(number << 3 | 2) + _varint(len(raw)) + raw
+
+
+def any_value(type_url: str, value: bytes) -> bytes:
+    """Spell a google.protobuf.Any."""
+    return field(1, type_url) + field(2, value)
+
+
+def delta_body(
+    type_url: str, resources: Iterable[tuple[str, str, bytes]], removed: Iterable[str]
+) -> bytes:
+    """Spell a DeltaDiscoveryResponse without nonce from (name, version, Any bytes) and removed names."""
+    parts = [field(4, type_url)]
+    for name, version, packed in resources:
+        head = field(3, name) + field(1, version) + b"\x12" + _varint(len(packed))
+        parts += (b"\x12" + _varint(len(head) + len(packed)), head, packed)
+    parts += [field(6, name) for name in removed]
+    return b"".join(parts)
+
+
+def delta_nonce(nonce: str) -> bytes:
+    """Spell the nonce of a DeltaDiscoveryResponse."""
+    return field(5, nonce)
+
+
+def sotw_body(type_url: str, version: str, resources: Iterable[bytes]) -> bytes:
+    """Spell a DiscoveryResponse without nonce from Any bytes."""
+    parts = [field(1, version), field(4, type_url)]
+    for packed in resources:
+        parts += (b"\x12" + _varint(len(packed)), packed)
+    return b"".join(parts)
+
+
+def sotw_nonce(nonce: str) -> bytes:
+    """Spell the nonce of a DiscoveryResponse."""
+    return field(5, nonce)
