@@ -1,0 +1,60 @@
+"""IR value to bytes, once for each distinct value."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+
+from rhumb.ir.origin import Origin
+from rhumb.xds import wire
+
+Spell = Callable[[object], tuple[str, str, bytes]]
+"""IR value to (resource name, type URL, serialized message): `encode.dispatch.encode`."""
+
+
+class Entry(msgspec.Struct, frozen=True, eq=False):
+    """One resource as every stream receives it."""
+
+    name: str
+    version: str
+    """Hash of the bytes: the same on every control plane and after a restart."""
+    packed: bytes
+    """A serialized google.protobuf.Any."""
+    origin: tuple[Origin, ...] = ()
+
+
+class Encoded:
+    """A bounded memo. It cannot go stale: the key is everything the encoder sees."""
+
+    def __init__(self, spell: Spell, limit: int = 100_000) -> None:
+        self._spell = spell
+        self._limit = limit
+        self._known: OrderedDict[object, Entry] = OrderedDict()
+        self.hits = 0
+        self.misses = 0
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @property
+    def size(self) -> int:
+        """Return the bytes held."""
+        return sum(len(entry.packed) for entry in self._known.values())
+
+    def __getitem__(self, plan: object) -> Entry:
+        """Return the entry of an IR value. Raises what the encoder raises."""
+        known = self._known
+        if (found := known.get(plan)) is not None:
+            self.hits += 1
+            known.move_to_end(plan)
+            return found
+        self.misses += 1
+        name, type_url, value = self._spell(plan)
+        packed = wire.any_value(type_url, value)
+        version = hashlib.blake2b(packed, digest_size=8).hexdigest()
+        entry = Entry(name, version, packed, getattr(plan, "origin", ()))
+        known[plan] = entry
+        if len(known) > self._limit:
+            known.popitem(last=False)
+        return entry
