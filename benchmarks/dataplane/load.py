@@ -1,0 +1,112 @@
+"""A closed-loop HTTP/1.1 load: N keep-alive connections, one request in flight on each.
+
+Usage: python load.py URL --connections N --seconds S; prints one line of JSON.
+It runs inside a workload's namespace, so it imports nothing of the project.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from typing import cast
+from urllib.parse import urlsplit
+
+import uvloop
+
+
+class Connection(asyncio.Protocol):
+    """Sends the next request when the last response is complete (Content-Length framing)."""
+
+    def __init__(self, request: bytes, tally: "Tally", ended: asyncio.Future[None]) -> None:
+        self._request, self._tally, self._ended = request, tally, ended
+        self._buffer = b""
+        self._sent = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the first request."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._send()
+
+    def _send(self) -> None:
+        self._sent = time.perf_counter()
+        self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        """Count a complete response and go on."""
+        self._buffer += data
+        head = self._buffer.find(b"\r\n\r\n")
+        if head < 0:
+            return
+        at = self._buffer.lower().find(b"content-length:")
+        length = int(self._buffer[at + 15 : self._buffer.index(b"\r", at)])
+        if len(self._buffer) < head + 4 + length:
+            return
+        self._tally.add(time.perf_counter() - self._sent, self._buffer[9:12] == b"200")
+        self._buffer = b""
+        if self._tally.running:
+            self._send()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End this connection's share of the run."""
+        if self._tally.running:
+            self._tally.errors += 1
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+
+class Tally:
+    """Latencies in seconds, and what went wrong."""
+
+    def __init__(self) -> None:
+        self.running = True
+        self.errors = 0
+        self.latencies: list[float] = []
+
+    def add(self, seconds: float, good: bool) -> None:
+        """Count one response."""
+        self.latencies.append(seconds)
+        self.errors += not good
+
+
+async def run(url: str, connections: int, seconds: float) -> dict[str, float]:
+    """Return requests, errors, requests per second, p50 and p99 in milliseconds."""
+    parts = urlsplit(url)
+    path = parts.path or "/"
+    request = f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: load\r\n\r\n".encode()
+    loop, tally = asyncio.get_running_loop(), Tally()
+    ended: list[asyncio.Future[None]] = [loop.create_future() for _ in range(connections)]
+    started = time.perf_counter()
+    for future in ended:
+        await loop.create_connection(
+            lambda f=future: Connection(request, tally, f),  # type: ignore[misc]
+            parts.hostname or "127.0.0.1",
+            parts.port or 80,
+        )
+    await asyncio.sleep(seconds)
+    tally.running = False
+    took = time.perf_counter() - started
+    await asyncio.wait(ended, timeout=5)
+    ordered = sorted(tally.latencies) or [0.0]
+    return {
+        "requests": len(tally.latencies),
+        "errors": tally.errors,
+        "rps": len(tally.latencies) / took,
+        "p50_ms": 1000 * ordered[len(ordered) // 2],
+        "p99_ms": 1000 * ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)],
+    }
+
+
+def main() -> None:
+    """Run one load from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=3)
+    args = parser.parse_args()
+    print(json.dumps(uvloop.run(run(args.url, args.connections, args.seconds))))
+
+
+if __name__ == "__main__":
+    main()
