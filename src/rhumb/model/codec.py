@@ -1,0 +1,461 @@
+"""YAML or JSON text to Resources and Findings, and back.
+
+A text may hold many documents and lists of objects. Each object stands for itself: one that does
+not fit gives findings and no Resource, the others are not touched. Only text that is no YAML at
+all ends the reading.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from rhumb.model.decode import Decoder, Problem, describe, plain, suggestion
+from rhumb.model.encode import canonical
+from rhumb.model.finding import Finding, Level
+from rhumb.model.kinds.known import ELSEWHERE, GONE, NOT_YET
+from rhumb.model.kinds.kubernetes import ConfigMap
+from rhumb.model.kinds.mesh_config import MeshConfig
+from rhumb.model.kinds.object_meta import ObjectMeta
+from rhumb.model.kinds.table import BY_NAME, KINDS, MESH, KindInfo
+from rhumb.model.kinds.wire import NONE, Kind
+from rhumb.model.resource import Key, Location, Meta, Resource
+from rhumb.model.yaml_tree import Map, Seq, Tree, YamlError, trees
+
+MESH_CONFIG_MAP = "istio"
+"""Name of the ConfigMap whose key `mesh` holds MeshConfig."""
+NOWHERE = Location()
+_BLOCK_DEPTH = 6
+_PATH = re.compile(r"\.?([^.\[\]]+)|\[([^\[\]]*)\]")
+_SPEC_LESS = ("apiVersion", "kind", "metadata", "status")
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One object of a text: a Resource, or why there is none."""
+
+    location: Location
+    key: Key | None = None
+    """None when the object does not even say what it is, or is none of ours."""
+    resource: Resource | None = None
+    findings: tuple[Finding, ...] = ()
+    broken: bool = False
+    """The text is no YAML from here on: what follows is unknown."""
+    tree: object = None
+
+    def line_of(self, path: str) -> Location:
+        """Return the place of a field, or of the closest block that exists."""
+        return Location(self.location.file, _line(self.tree, path, self.location.line))
+
+
+class Reader:
+    """Reads texts; keeps what it learned about the kinds, nothing about the texts."""
+
+    def __init__(self) -> None:
+        self._decoder = Decoder()
+
+    def read(
+        self, text: str | bytes, file: str = "", *, namespace: str = "default"
+    ) -> Iterator[Document]:
+        """Yield every object; `namespace` is for objects that name none."""
+        try:
+            for tree in trees(_unicode(text)):
+                yield from self._document(tree, file, namespace)
+        except YamlError as error:
+            place = Location(file, error.line)
+            finding = Finding(level=Level.ERROR, message=str(error), fix=error.fix, location=place)
+            yield Document(location=place, findings=(finding,), broken=True)
+
+    def read_mesh_config(
+        self, text: str | bytes, file: str = "", *, namespace: str = "istio-system"
+    ) -> Iterator[Document]:
+        """Yield the MeshConfig of a file that holds nothing else, bare or below `meshConfig`.
+
+        A file that holds the ConfigMap is understood too.
+        """
+        try:
+            for tree in trees(_unicode(text)):
+                if isinstance(tree.root, Map) and "apiVersion" in tree.root:
+                    yield from self._document(tree, file, namespace)
+                else:
+                    yield self._mesh(tree, Location(file, tree.line), namespace)
+        except YamlError as error:
+            place = Location(file, error.line)
+            finding = Finding(level=Level.ERROR, message=str(error), fix=error.fix, location=place)
+            yield Document(location=place, findings=(finding,), broken=True)
+
+    def _document(self, tree: Tree, file: str, namespace: str) -> Iterator[Document]:
+        if tree.duplicates:
+            yield _duplicated(tree, file)
+            return
+        for item, line in _items(tree.root, tree.line):
+            document = self._object(item, file, line, namespace)
+            yield document
+            if document.resource is not None and isinstance(document.resource.spec, ConfigMap):
+                yield from self._mesh_of(document.resource, document)
+
+    def _object(self, root: object, file: str, line: int, namespace: str) -> Document:
+        if not isinstance(root, Map):
+            message = f"must be an object with apiVersion, kind and metadata, not {describe(root)}"
+            finding = Finding(level=Level.ERROR, message=message, location=Location(file, line))
+            return Document(location=Location(file, line), findings=(finding,))
+        place = Location(file, root.line)
+        info, refusal = _kind_of(root)
+        if info is None:
+            at = Location(file, root.key_lines.get(refusal.field, root.line))
+            finding = msgspec.structs.replace(refusal, location=at, key=_claimed(root))
+            return Document(location=place, findings=(finding,), tree=root)
+        return self._decoded(info, root, place, namespace)
+
+    def _decoded(self, info: KindInfo, root: Map, place: Location, namespace: str) -> Document:
+        problems: list[Problem] = []
+        meta = self._meta(info, root, namespace, problems)
+        key = Key(info.group, info.kind, meta.namespace, meta.name) if meta.name else None
+        if info.has_spec:
+            body, path = root.get("spec"), "spec"
+            problems += [
+                Problem(
+                    k,
+                    f'unknown field "{k}"',
+                    suggestion(k, ("spec", *_SPEC_LESS)) or "put it below spec",
+                )
+                for k in root
+                if k != "spec" and k not in _SPEC_LESS
+            ]
+        else:
+            body, path = {k: v for k, v in root.items() if k not in _SPEC_LESS}, ""
+        spec = self._decoder.decode(info.struct, {} if body is None else body, path, problems)
+        document = Document(location=place, key=key, tree=root)
+        if problems or spec is None or key is None:
+            return _refused(document, problems)
+        return msgspec.structs.replace(document, resource=_resource(key, meta, spec, root, place))
+
+    def _meta(self, info: KindInfo, root: Map, namespace: str, problems: list[Problem]) -> Meta:
+        tree = root.get("metadata")
+        if not isinstance(tree, Map):
+            problems.append(
+                Problem("metadata", "metadata.name is missing", "every object needs a name")
+            )
+            return Meta(name="")
+        meta = self._decoder.decode(ObjectMeta, tree, "metadata", problems)
+        if not isinstance(meta, ObjectMeta):
+            # The name still says which object keeps its last good version.
+            said, where = tree.get("name"), tree.get("namespace")
+            meta = ObjectMeta(
+                name=said if isinstance(said, str) else "",
+                namespace=where if isinstance(where, str) else "",
+            )
+        elif not meta.name:
+            fix = (
+                "generateName works with an API server only"
+                if meta.generate_name
+                else "every object needs a name"
+            )
+            problems.append(Problem("metadata.name", "metadata.name is missing", fix))
+        return Meta(
+            name=meta.name,
+            namespace=(meta.namespace or namespace) if info.namespaced else "",
+            labels=meta.labels,
+            annotations=meta.annotations,
+            created=meta.creation_timestamp,
+        )
+
+    def _mesh_of(self, resource: Resource, document: Document) -> Iterator[Document]:
+        spec = resource.spec
+        if (
+            not isinstance(spec, ConfigMap)
+            or resource.meta.name != MESH_CONFIG_MAP
+            or "mesh" not in spec.data
+        ):
+            return
+        # The content of a block scalar starts on the line after its key.
+        start = document.line_of("data.mesh")
+        try:
+            for tree in trees(spec.data["mesh"]):
+                inner = self._mesh(tree, Location(start.file), resource.meta.namespace)
+                yield _shifted(inner, start)
+                return
+        except YamlError as error:
+            place = Location(start.file, start.line + error.line)
+            key = Key(MESH, "MeshConfig", resource.meta.namespace, MESH_CONFIG_MAP)
+            finding = Finding(
+                level=Level.ERROR, message=str(error), fix=error.fix, location=place, key=key
+            )
+            yield Document(location=start, key=key, findings=(finding,))
+
+    def _mesh(self, tree: Tree, place: Location, namespace: str) -> Document:
+        root = tree.root
+        if isinstance(root, Map) and list(root) == ["meshConfig"]:
+            root = root["meshConfig"]
+        key = Key(MESH, "MeshConfig", namespace, MESH_CONFIG_MAP)
+        document = Document(location=place, key=key, tree=root)
+        problems = [
+            Problem("", f'key "{d.key}" is written twice, first on line {d.first_line}', "keep one")
+            for d in tree.duplicates
+        ]
+        spec = self._decoder.decode(MeshConfig, {} if root is None else root, "", problems)
+        if problems or spec is None:
+            return _refused(document, problems)
+        meta = Meta(name=MESH_CONFIG_MAP, namespace=namespace)
+        return msgspec.structs.replace(
+            document,
+            resource=_resource(key, meta, spec, root if isinstance(root, Map) else Map(1), place),
+        )
+
+
+def parse(
+    text: str | bytes, file: str = "", *, namespace: str = "default"
+) -> tuple[tuple[Resource, ...], tuple[Finding, ...]]:
+    """Return the resources that fit the schema of their kind, and what is wrong with the others.
+
+    The rules of validation are not applied here (rhumb.validation).
+    """
+    documents = list(Reader().read(text, file, namespace=namespace))
+    resources = tuple(d.resource for d in documents if d.resource is not None)
+    return resources, tuple(finding for d in documents for finding in d.findings)
+
+
+def make(
+    info: KindInfo,
+    meta: Meta,
+    spec: Kind,
+    *,
+    status: Mapping[str, object] = NONE,
+    location: Location = NOWHERE,
+) -> Resource:
+    """Return a resource that no text holds (registered workloads, tests)."""
+    key = Key(info.group, info.kind, meta.namespace if info.namespaced else "", meta.name)
+    return Resource(
+        key=key,
+        meta=meta,
+        spec=spec,
+        version=info.versions[0],
+        location=location,
+        digest=_digest(meta, spec),
+        status=status,
+    )
+
+
+def _unicode(text: str | bytes) -> str:
+    if isinstance(text, str):
+        return text
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        what = (
+            "UTF-16"
+            if text[:2] in (b"\xff\xfe", b"\xfe\xff")
+            else f"byte 0x{text[error.start]:02x} is not UTF-8"
+        )
+        raise YamlError(
+            f"the file is not UTF-8 text: {what}", line, "save the file as UTF-8 text"
+        ) from error
+
+
+def _items(root: object, line: int) -> Iterator[tuple[object, int]]:
+    """Yield the objects of a `List`, of a `VirtualServiceList` and the like, or the object itself, with lines."""
+    if isinstance(root, Map) and str(root.get("kind", "")).endswith("List"):
+        items = root.get("items")
+        if isinstance(items, Seq):
+            for item, at in zip(items, items.item_lines, strict=True):
+                yield from _items(item, at)
+            return
+        if items is None and "items" in root:
+            return
+    yield root, line
+
+
+def _kind_of(root: Map) -> tuple[KindInfo | None, Finding]:
+    """Return what is served under the name that the object claims, or a finding that says why nothing is."""
+    api_version, kind = root.get("apiVersion"), root.get("kind")
+    for field, value in (("apiVersion", api_version), ("kind", kind)):
+        if not isinstance(value, str) or not value:
+            what = "is missing" if value is None else f"must be a text, not {describe(value)}"
+            wrong = next((k for k in root if k != field and k.lower() == field.lower()), "")
+            fix = (
+                f"write {field}, not {wrong}" if wrong else "every object needs apiVersion and kind"
+            )
+            return None, _error(field, f"{field} {what}", fix)
+    group, _, version = str(api_version).rpartition("/")
+    info = BY_NAME.get((group, str(kind))) if group != MESH else None
+    if info is None:
+        return None, _not_served(group, str(kind))
+    if version not in info.versions:
+        served = ", ".join(info.versions)
+        return None, _error(
+            "apiVersion",
+            f'version "{version}" of {kind} is not served, these are: {served}',
+            f"write {info.api_version}",
+        )
+    return info, _error("", "")
+
+
+def _not_served(group: str, kind: str) -> Finding:
+    if kind in NOT_YET.get(group, ()):
+        return Finding(
+            level=Level.WARNING, field="kind", message=f"{kind} is not supported yet: ignored"
+        )
+    if kind in ELSEWHERE.get(group, ()):
+        return _aside(kind)
+    if group in GONE:
+        return _error("apiVersion", f"the API group {group} was removed from Istio", GONE[group])
+    groups = {info.group for info in KINDS if info.group not in ("", MESH)} | set(NOT_YET) - {""}
+    if group in groups or not group:
+        return _unknown_kind(group, kind)
+    close = suggestion(group, groups)
+    if close:
+        return _error("apiVersion", f'unknown API group "{group}"', close)
+    if "." not in group or group.endswith(".k8s.io"):
+        return _aside(kind)
+    return Finding(
+        level=Level.WARNING,
+        field="apiVersion",
+        message=f'unknown API group "{group}": {kind} is ignored',
+    )
+
+
+def _aside(kind: str) -> Finding:
+    return Finding(
+        level=Level.INFO, field="kind", message=f"{kind} does not configure the mesh: ignored"
+    )
+
+
+def _unknown_kind(group: str, kind: str) -> Finding:
+    known = [info.kind for info in KINDS if info.group == group]
+    known += NOT_YET.get(group, ()) + ELSEWHERE.get(group, ())
+    elsewhere = next((info for info in KINDS if info.kind == kind and info.group != MESH), None)
+    fix = suggestion(kind, known)
+    if not fix and elsewhere is not None:
+        fix = f"{kind} belongs to apiVersion {elsewhere.api_version}"
+    return _error(
+        "kind",
+        f'unknown kind "{kind}" in API group {group or "v1"}',
+        fix or f"it has {', '.join(known)}",
+    )
+
+
+def _claimed(root: Map) -> Key | None:
+    """Return the identity that an object claims, whether or not such a kind is served."""
+    meta, kind = root.get("metadata"), root.get("kind")
+    name = meta.get("name") if isinstance(meta, Map) else None
+    if not isinstance(meta, Map) or not isinstance(name, str) or not isinstance(kind, str):
+        return None
+    group = str(root.get("apiVersion", "")).rpartition("/")[0]
+    info = BY_NAME.get((group, kind))
+    where = (
+        "" if info is not None and not info.namespaced else str(meta.get("namespace") or "default")
+    )
+    return Key(group, kind, where, name)
+
+
+def _error(field: str, message: str, fix: str = "") -> Finding:
+    return Finding(level=Level.ERROR, field=field, message=message, fix=fix)
+
+
+def _duplicated(tree: Tree, file: str) -> Document:
+    root = tree.root
+    key = _claimed(root) if isinstance(root, Map) and _kind_of(root)[0] else None
+    findings = tuple(
+        Finding(
+            level=Level.ERROR,
+            key=key,
+            message=f'key "{d.key}" is written twice in one object, first on line {d.first_line}',
+            fix="keep one of them",
+            location=Location(file, d.line),
+        )
+        for d in tree.duplicates
+    )
+    return Document(location=Location(file, tree.line), key=key, findings=findings, tree=root)
+
+
+def _refused(document: Document, problems: list[Problem]) -> Document:
+    findings = tuple(
+        Finding(
+            level=Level.ERROR,
+            key=document.key,
+            field=p.field,
+            message=p.message,
+            fix=p.fix,
+            location=document.line_of(p.field),
+        )
+        for p in problems
+    )
+    return msgspec.structs.replace(document, findings=findings)
+
+
+def _shifted(document: Document, start: Location) -> Document:
+    """Move the lines of an embedded text to where it stands in the file."""
+    findings = tuple(
+        msgspec.structs.replace(f, location=Location(start.file, start.line + f.location.line))
+        for f in document.findings
+    )
+    resource = document.resource
+    if resource is not None:
+        lines = MappingProxyType({path: line + start.line for path, line in resource.lines.items()})
+        resource = msgspec.structs.replace(resource, lines=lines, location=start)
+    return msgspec.structs.replace(document, location=start, findings=findings, resource=resource)
+
+
+def _resource(key: Key, meta: Meta, spec: Kind, root: Map, place: Location) -> Resource:
+    status = root.get("status")
+    frozen = plain(status) if isinstance(status, Map) and key.group != MESH else NONE
+    return Resource(
+        key=key,
+        meta=meta,
+        spec=spec,
+        version=str(root.get("apiVersion", "")).rpartition("/")[2],
+        location=place,
+        lines=MappingProxyType(dict(_blocks(root))),
+        digest=_digest(meta, spec),
+        status=frozen if isinstance(frozen, Mapping) else NONE,
+    )
+
+
+def _digest(meta: Meta, spec: Kind) -> bytes:
+    content = (meta.labels, meta.annotations, meta.created, spec)
+    return hashlib.blake2b(canonical(content), digest_size=16).digest()
+
+
+def _blocks(root: Map) -> Iterator[tuple[str, int]]:
+    """Yield path and line of objects and lists below `spec` (of everything, where there is none)."""
+    if "spec" in root and "kind" in root:
+        pending: list[tuple[str, object, int, int]] = [
+            ("spec", root["spec"], root.key_lines["spec"], 1)
+        ]
+    else:
+        pending = [(k, v, root.key_lines[k], 1) for k, v in root.items()]
+    while pending:
+        path, value, line, depth = pending.pop()
+        if isinstance(value, Map):
+            yield path, line
+            if depth < _BLOCK_DEPTH:
+                pending += [
+                    (f"{path}.{k}", v, value.key_lines[k], depth + 1) for k, v in value.items()
+                ]
+        elif isinstance(value, Seq):
+            yield path, line
+            if depth < _BLOCK_DEPTH:
+                pending += [
+                    (f"{path}[{i}]", v, value.item_lines[i], depth + 1) for i, v in enumerate(value)
+                ]
+
+
+def _line(tree: object, path: str, line: int) -> int:
+    for match in _PATH.finditer(path):
+        name = match.group(1) if match.group(1) is not None else match.group(2)
+        if isinstance(tree, Map):
+            spelled = name if name in tree else _snake(name)
+            if spelled not in tree:
+                return line
+            line, tree = tree.key_lines[spelled], tree[spelled]
+        elif isinstance(tree, Seq) and name.isdecimal() and int(name) < len(tree):
+            line, tree = tree.item_lines[int(name)], tree[int(name)]
+        else:
+            return line
+    return line
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda m: "_" + m.group(1).lower(), name)
