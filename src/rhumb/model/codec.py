@@ -6,7 +6,6 @@ all ends the reading.
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
@@ -15,20 +14,19 @@ import msgspec
 from rhumb.model.decode import Decoder, Problem, describe, plain, suggestion
 from rhumb.model.encode import canonical
 from rhumb.model.finding import Finding, Level
-from rhumb.model.kinds.known import ELSEWHERE, GONE, NOT_YET
 from rhumb.model.kinds.kubernetes import ConfigMap
 from rhumb.model.kinds.mesh_config import MeshConfig
 from rhumb.model.kinds.object_meta import ObjectMeta
-from rhumb.model.kinds.table import BY_NAME, KINDS, MESH, KindInfo
+from rhumb.model.kinds.table import MESH, KindInfo
 from rhumb.model.kinds.wire import NONE, Kind
+from rhumb.model.places import blocks, line_at
+from rhumb.model.recognize import claimed, kind_of
 from rhumb.model.resource import Key, Location, Meta, Resource
 from rhumb.model.yaml_tree import Map, Seq, Tree, YamlError, trees
 
 MESH_CONFIG_MAP = "istio"
 """Name of the ConfigMap whose key `mesh` holds MeshConfig."""
 NOWHERE = Location()
-_BLOCK_DEPTH = 6
-_PATH = re.compile(r"\.?([^.\[\]]+)|\[([^\[\]]*)\]")
 _SPEC_LESS = ("apiVersion", "kind", "metadata", "status")
 
 
@@ -46,7 +44,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def line_of(self, path: str) -> Location:
         """Return the place of a field, or of the closest block that exists."""
-        return Location(self.location.file, _line(self.tree, path, self.location.line))
+        return Location(self.location.file, line_at(self.tree, path, self.location.line))
 
 
 class Reader:
@@ -87,7 +85,7 @@ class Reader:
 
     def _document(self, tree: Tree, file: str, namespace: str) -> Iterator[Document]:
         if tree.duplicates:
-            yield _duplicated(tree, file)
+            yield _duplicated(tree, file, namespace)
             return
         for item, line in _items(tree.root, tree.line):
             document = self._object(item, file, line, namespace)
@@ -101,10 +99,10 @@ class Reader:
             finding = Finding(level=Level.ERROR, message=message, location=Location(file, line))
             return Document(location=Location(file, line), findings=(finding,))
         place = Location(file, root.line)
-        info, refusal = _kind_of(root)
+        info, refusal = kind_of(root)
         if info is None:
             at = Location(file, root.key_lines.get(refusal.field, root.line))
-            finding = msgspec.structs.replace(refusal, location=at, key=_claimed(root))
+            finding = msgspec.structs.replace(refusal, location=at, key=claimed(root, namespace))
             return Document(location=place, findings=(finding,), tree=root)
         return self._decoded(info, root, place, namespace)
 
@@ -267,96 +265,9 @@ def _items(root: object, line: int) -> Iterator[tuple[object, int]]:
     yield root, line
 
 
-def _kind_of(root: Map) -> tuple[KindInfo | None, Finding]:
-    """Return what is served under the name that the object claims, or a finding that says why nothing is."""
-    api_version, kind = root.get("apiVersion"), root.get("kind")
-    for field, value in (("apiVersion", api_version), ("kind", kind)):
-        if not isinstance(value, str) or not value:
-            what = "is missing" if value is None else f"must be a text, not {describe(value)}"
-            wrong = next((k for k in root if k != field and k.lower() == field.lower()), "")
-            fix = (
-                f"write {field}, not {wrong}" if wrong else "every object needs apiVersion and kind"
-            )
-            return None, _error(field, f"{field} {what}", fix)
-    group, _, version = str(api_version).rpartition("/")
-    info = BY_NAME.get((group, str(kind))) if group != MESH else None
-    if info is None:
-        return None, _not_served(group, str(kind))
-    if version not in info.versions:
-        served = ", ".join(info.versions)
-        return None, _error(
-            "apiVersion",
-            f'version "{version}" of {kind} is not served, these are: {served}',
-            f"write {info.api_version}",
-        )
-    return info, _error("", "")
-
-
-def _not_served(group: str, kind: str) -> Finding:
-    if kind in NOT_YET.get(group, ()):
-        return Finding(
-            level=Level.WARNING, field="kind", message=f"{kind} is not supported yet: ignored"
-        )
-    if kind in ELSEWHERE.get(group, ()):
-        return _aside(kind)
-    if group in GONE:
-        return _error("apiVersion", f"the API group {group} was removed from Istio", GONE[group])
-    groups = {info.group for info in KINDS if info.group not in ("", MESH)} | set(NOT_YET) - {""}
-    if group in groups or not group:
-        return _unknown_kind(group, kind)
-    close = suggestion(group, groups)
-    if close:
-        return _error("apiVersion", f'unknown API group "{group}"', close)
-    if "." not in group or group.endswith(".k8s.io"):
-        return _aside(kind)
-    return Finding(
-        level=Level.WARNING,
-        field="apiVersion",
-        message=f'unknown API group "{group}": {kind} is ignored',
-    )
-
-
-def _aside(kind: str) -> Finding:
-    return Finding(
-        level=Level.INFO, field="kind", message=f"{kind} does not configure the mesh: ignored"
-    )
-
-
-def _unknown_kind(group: str, kind: str) -> Finding:
-    known = [info.kind for info in KINDS if info.group == group]
-    known += NOT_YET.get(group, ()) + ELSEWHERE.get(group, ())
-    elsewhere = next((info for info in KINDS if info.kind == kind and info.group != MESH), None)
-    fix = suggestion(kind, known)
-    if not fix and elsewhere is not None:
-        fix = f"{kind} belongs to apiVersion {elsewhere.api_version}"
-    return _error(
-        "kind",
-        f'unknown kind "{kind}" in API group {group or "v1"}',
-        fix or f"it has {', '.join(known)}",
-    )
-
-
-def _claimed(root: Map) -> Key | None:
-    """Return the identity that an object claims, whether or not such a kind is served."""
-    meta, kind = root.get("metadata"), root.get("kind")
-    name = meta.get("name") if isinstance(meta, Map) else None
-    if not isinstance(meta, Map) or not isinstance(name, str) or not isinstance(kind, str):
-        return None
-    group = str(root.get("apiVersion", "")).rpartition("/")[0]
-    info = BY_NAME.get((group, kind))
-    where = (
-        "" if info is not None and not info.namespaced else str(meta.get("namespace") or "default")
-    )
-    return Key(group, kind, where, name)
-
-
-def _error(field: str, message: str, fix: str = "") -> Finding:
-    return Finding(level=Level.ERROR, field=field, message=message, fix=fix)
-
-
-def _duplicated(tree: Tree, file: str) -> Document:
+def _duplicated(tree: Tree, file: str, namespace: str) -> Document:
     root = tree.root
-    key = _claimed(root) if isinstance(root, Map) and _kind_of(root)[0] else None
+    key = claimed(root, namespace) if isinstance(root, Map) and kind_of(root)[0] else None
     findings = tuple(
         Finding(
             level=Level.ERROR,
@@ -407,7 +318,7 @@ def _resource(key: Key, meta: Meta, spec: Kind, root: Map, place: Location) -> R
         spec=spec,
         version=str(root.get("apiVersion", "")).rpartition("/")[2],
         location=place,
-        lines=MappingProxyType(dict(_blocks(root))),
+        lines=MappingProxyType(dict(blocks(root))),
         digest=_digest(meta, spec),
         status=frozen if isinstance(frozen, Mapping) else NONE,
     )
@@ -416,46 +327,3 @@ def _resource(key: Key, meta: Meta, spec: Kind, root: Map, place: Location) -> R
 def _digest(meta: Meta, spec: Kind) -> bytes:
     content = (meta.labels, meta.annotations, meta.created, spec)
     return hashlib.blake2b(canonical(content), digest_size=16).digest()
-
-
-def _blocks(root: Map) -> Iterator[tuple[str, int]]:
-    """Yield path and line of objects and lists below `spec` (of everything, where there is none)."""
-    if "spec" in root and "kind" in root:
-        pending: list[tuple[str, object, int, int]] = [
-            ("spec", root["spec"], root.key_lines["spec"], 1)
-        ]
-    else:
-        pending = [(k, v, root.key_lines[k], 1) for k, v in root.items()]
-    while pending:
-        path, value, line, depth = pending.pop()
-        if isinstance(value, Map):
-            yield path, line
-            if depth < _BLOCK_DEPTH:
-                pending += [
-                    (f"{path}.{k}", v, value.key_lines[k], depth + 1) for k, v in value.items()
-                ]
-        elif isinstance(value, Seq):
-            yield path, line
-            if depth < _BLOCK_DEPTH:
-                pending += [
-                    (f"{path}[{i}]", v, value.item_lines[i], depth + 1) for i, v in enumerate(value)
-                ]
-
-
-def _line(tree: object, path: str, line: int) -> int:
-    for match in _PATH.finditer(path):
-        name = match.group(1) if match.group(1) is not None else match.group(2)
-        if isinstance(tree, Map):
-            spelled = name if name in tree else _snake(name)
-            if spelled not in tree:
-                return line
-            line, tree = tree.key_lines[spelled], tree[spelled]
-        elif isinstance(tree, Seq) and name.isdecimal() and int(name) < len(tree):
-            line, tree = tree.item_lines[int(name)], tree[int(name)]
-        else:
-            return line
-    return line
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda m: "_" + m.group(1).lower(), name)

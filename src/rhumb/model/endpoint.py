@@ -59,7 +59,11 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     def canonical_revision(self) -> str:
         """Return Istio's canonical revision, `latest` when no label says."""
         labels = dict(self.labels)
-        for label in ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"):
+        for label in (
+            "service.istio.io/canonical-revision",
+            "app.kubernetes.io/version",
+            "version",
+        ):
             if labels.get(label):
                 return labels[label]
         return "latest"

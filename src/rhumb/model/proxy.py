@@ -79,7 +79,9 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
             name=name,
             namespace=str(metadata.get("NAMESPACE") or namespace),
             domain=parts[3],
-            labels=tuple(sorted((str(k), str(v)) for k, v in labels.items())) if isinstance(labels, Mapping) else (),
+            labels=tuple(sorted((str(k), str(v)) for k, v in labels.items()))
+            if isinstance(labels, Mapping)
+            else (),
             service_account=str(metadata.get("SERVICE_ACCOUNT") or ""),
             workload=str(metadata.get("WORKLOAD_NAME") or ""),
             network=str(metadata.get("NETWORK") or ""),

@@ -15,7 +15,11 @@ class Key(msgspec.Struct, frozen=True, order=True):
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+        return (
+            f"{self.kind} {self.namespace}/{self.name}"
+            if self.namespace
+            else f"{self.kind} {self.name}"
+        )
 
 
 class Location(msgspec.Struct, frozen=True):
@@ -115,7 +119,9 @@ class ResourceSet(Mapping[Key, Resource]):
         found = [r for k, r in self._by_key.items() if k.kind == kind and k.group == group]
         return tuple(sorted(found, key=lambda r: r.age_key))
 
-    def apply(self, upserts: Iterable[Resource], removed: Iterable[Key]) -> tuple["ResourceSet", Changes]:
+    def apply(
+        self, upserts: Iterable[Resource], removed: Iterable[Key]
+    ) -> tuple["ResourceSet", Changes]:
         """Return the next set and what differs; an upsert with an equal digest is no change."""
         following = dict(self._by_key)
         added, changed, gone = set(), set(), set()
@@ -129,7 +135,11 @@ class ResourceSet(Mapping[Key, Resource]):
                 gone.discard(resource.key)
             if before is None:
                 added.add(resource.key)
-            elif not before.digest or before.digest != resource.digest or before.status != resource.status:
+            elif (
+                not before.digest
+                or before.digest != resource.digest
+                or before.status != resource.status
+            ):
                 changed.add(resource.key)
         result = ResourceSet()
         result._by_key = following  # noqa: SLF001 - our own class

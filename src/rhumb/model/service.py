@@ -47,7 +47,9 @@ class Protocol(enum.StrEnum):
         return not self.is_http and self not in (Protocol.UDP, Protocol.AUTO, Protocol.HBONE)
 
 
-_HTTP = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB, Protocol.HTTP_PROXY})
+_HTTP = frozenset(
+    {Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB, Protocol.HTTP_PROXY}
+)
 _HTTP2 = frozenset({Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB})
 
 
