@@ -28,6 +28,10 @@ class Interception(enum.StrEnum):
     NONE = "NONE"
 
 
+_ROLES = frozenset(role.value for role in Role)
+_INTERCEPTIONS = frozenset(mode.value for mode in Interception)
+
+
 class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     """One connected proxy: all that was said in its Node, parsed."""
 
@@ -63,7 +67,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
         Raises RhumbError when the id has another shape: nothing can be served to such a node.
         """
         parts = node_id.split("~")
-        if len(parts) != 4 or parts[0] not in Role or "." not in parts[2]:
+        if len(parts) != 4 or parts[0] not in _ROLES or "." not in parts[2]:
             raise RhumbError(
                 f'node id "{node_id}" is not TYPE~IP~NAME.NAMESPACE~DOMAIN',
                 hint="TYPE is sidecar, router, waypoint or agent; e.g. sidecar~10.0.0.2~reviews-1.default~default.svc.cluster.local",
@@ -95,4 +99,4 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
 
 def _interception(metadata: Mapping[str, object]) -> Interception:
     said = str(metadata.get("INTERCEPTION_MODE") or "REDIRECT")
-    return Interception(said) if said in Interception else Interception.REDIRECT
+    return Interception(said) if said in _INTERCEPTIONS else Interception.REDIRECT

@@ -1,6 +1,8 @@
 """Snapshot: the world at one moment, read-only, with an index for every question translate asks."""
 
 import enum
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
@@ -8,6 +10,7 @@ import msgspec
 from rhumb.model.endpoint import Endpoint, Labels, Workload
 from rhumb.model.kinds.destination_rule import DestinationRule
 from rhumb.model.kinds.gateway import Gateway
+from rhumb.model.kinds.mesh_config import MeshConfig
 from rhumb.model.kinds.sidecar import Sidecar
 from rhumb.model.kinds.virtual_service import VirtualService
 from rhumb.model.proxy import Proxy
@@ -24,7 +27,7 @@ class MtlsMode(enum.StrEnum):
     STRICT = "STRICT"
 
 
-class Mesh(msgspec.Struct, frozen=True, kw_only=True):
+class Mesh(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """MeshConfig, resolved: the fields that shape configuration, with Istio's defaults."""
 
     domain: str = "cluster.local"
@@ -44,7 +47,12 @@ class Mesh(msgspec.Struct, frozen=True, kw_only=True):
     access_log_format: str = ""
     access_log_json: bool = False
     default_export_to: tuple[str, ...] = ("*",)
+    """Of services; the next two of VirtualServices and DestinationRules."""
+    virtual_service_export_to: tuple[str, ...] = ("*",)
+    destination_rule_export_to: tuple[str, ...] = ("*",)
     locality_failover: bool = True
+    config: MeshConfig = MeshConfig()
+    """Everything as written, for the policies that are used whole (defaultTrafficPolicy, retries)."""
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -102,9 +110,11 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     egress_proxy: tuple[str, int, str] = ("", 0, "")
     """outboundTrafficPolicy.egressProxy: host, port, subset."""
 
+    by_host: Mapping[str, Service] = MappingProxyType({})
+
     def service(self, hostname: str) -> Service | None:
         """Return the visible service with this host name."""
-        raise NotImplementedError
+        return self.by_host.get(hostname)
 
 
 class Mtls(msgspec.Struct, frozen=True):
