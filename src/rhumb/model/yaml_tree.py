@@ -337,7 +337,10 @@ def _explained(error: yaml.YAMLError, text: str) -> YamlError:
             "a tab is used for indentation; YAML allows spaces only", line, "replace tabs by spaces"
         )
     context = getattr(error, "context", None)
+    opened = getattr(error, "context_mark", None)
     text = f"no valid YAML: {problem}" + (f" {context}" if context else "")
+    if opened is not None and opened.line + 1 != line:
+        text += f" that starts on line {opened.line + 1}"
     return YamlError(text, line, _advice(problem))
 
 
