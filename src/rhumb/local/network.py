@@ -1,0 +1,128 @@
+"""The network of a local mesh: one bridge, one namespace with a pair of links for each workload.
+
+Runs inside the mesh's own user and network namespace (the hub), where this process may do all that.
+"""
+
+import ipaddress
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from pyroute2 import IPRoute
+
+from rhumb.local import linux
+
+T = TypeVar("T")
+
+BRIDGE = "rhumb0"
+WORKLOADS = ipaddress.ip_network("100.64.0.0/16")
+"""Addresses of workloads; the first is the hub's own, where the control plane listens."""
+SERVICES = ipaddress.ip_network("100.65.0.0/16")
+"""Virtual addresses of services: never on a link, always captured."""
+HUB = str(WORKLOADS[1])
+
+
+class Namespace(msgspec.Struct, frozen=True, kw_only=True):
+    """One workload's network namespace, kept alive by an open descriptor."""
+
+    name: str
+    address: str
+    handle: int
+
+    @property
+    def path(self) -> str:
+        """Return a path that other threads of this process can open."""
+        return f"/proc/{os.getpid()}/fd/{self.handle}"
+
+    def close(self) -> None:
+        """Let go; the kernel removes it when its last process has ended."""
+        os.close(self.handle)
+
+
+def set_up_hub() -> None:
+    """Make the bridge and bring loopback up.
+
+    Raises OSError or pyroute2's NetlinkError when the kernel refuses.
+    """
+    _allow_low_ports()
+    with IPRoute() as route:
+        _loopback_up(route)
+        route.link("add", ifname=BRIDGE, kind="bridge")
+        index = route.link_lookup(ifname=BRIDGE)[0]
+        route.addr("add", index=index, address=HUB, prefixlen=WORKLOADS.prefixlen)
+        route.link("set", index=index, state="up")
+
+
+def add_workload(name: str, address: str) -> Namespace:
+    """Make a namespace with `eth0` on the bridge; all traffic leaves by the hub."""
+    handle = _in_thread(_new_namespace)
+    link = _link_name(address)
+    with IPRoute() as route:
+        route.link("add", ifname=link, kind="veth", peer={"ifname": "eth0", "net_ns_fd": handle})
+        index = route.link_lookup(ifname=link)[0]
+        bridge = route.link_lookup(ifname=BRIDGE)[0]
+        route.link("set", index=index, master=bridge, state="up")
+    made = Namespace(name=name, address=address, handle=handle)
+    inside(made, lambda: _configure(address))
+    return made
+
+
+def inside(namespace: Namespace, work: Callable[[], T]) -> T:
+    """Run a short piece of synchronous work in a namespace, on a thread of its own."""
+
+    def enter() -> T:
+        linux.setns(namespace.handle, linux.CLONE_NEWNET)
+        return work()
+
+    return _in_thread(enter)
+
+
+def _configure(address: str) -> None:
+    _allow_low_ports()
+    with IPRoute() as route:
+        _loopback_up(route)
+        index = route.link_lookup(ifname="eth0")[0]
+        route.addr("add", index=index, address=address, prefixlen=WORKLOADS.prefixlen)
+        route.link("set", index=index, state="up")
+        route.route("add", dst="default", gateway=HUB)
+
+
+def _loopback_up(route: IPRoute) -> None:
+    route.link("set", index=route.link_lookup(ifname="lo")[0], state="up")
+
+
+def _allow_low_ports() -> None:
+    # Applications have no capabilities, yet may listen on port 80: nothing else lives here.
+    Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")
+
+
+def _link_name(address: str) -> str:
+    last = int(ipaddress.ip_address(address)) - int(WORKLOADS.network_address)
+    return f"rh{last}"
+
+
+def _new_namespace() -> int:
+    linux.unshare(linux.CLONE_NEWNET)
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _in_thread(work: Callable[[], T]) -> T:
+    """Run work on a new thread, so that its namespace ends with it and this thread keeps its own."""
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            result.append(work())
+        except BaseException as error:  # noqa: BLE001 - handed to the caller
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name="namespace")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return result[0]

@@ -1,0 +1,119 @@
+"""Where a local mesh keeps what outlives its commands: one directory, removed by `rhumb down`."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from rhumb.base.errors import RhumbError
+
+CONTROL = "control.sock"
+PID = "host.pid"
+LOG = "mesh.log"
+SOURCE = "source"
+
+
+class State(msgspec.Struct, frozen=True):
+    """One mesh's directory."""
+
+    directory: Path
+
+    @property
+    def control(self) -> Path:
+        """Return the socket that the supervisor listens on."""
+        return self.directory / CONTROL
+
+    @property
+    def generated(self) -> Path:
+        """Return the directory of objects that describe the mesh's own services and workloads."""
+        return self.directory / "generated"
+
+    @property
+    def logs(self) -> Path:
+        """Return the directory of one log for each workload and proxy."""
+        return self.directory / "logs"
+
+    def log(self, name: str) -> Path:
+        """Return the log file of a workload (`reviews-v1.default`), a proxy (`... .proxy`) or a part."""
+        return self.logs / f"{name}.log"
+
+    @property
+    def pid(self) -> int | None:
+        """Return the host process's id when it runs."""
+        try:
+            pid = int((self.directory / PID).read_text())
+            argv = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return None
+        return pid if str(self.directory).encode() in argv else None
+
+    def make(self) -> None:
+        """Make the directory; nobody else may read it: it holds keys."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.chmod(0o700)
+        self.logs.mkdir(exist_ok=True)
+        self.generated.mkdir(exist_ok=True)
+
+    def remove(self) -> None:
+        """Remove the directory and all in it."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other commands that change this mesh out. Raises RhumbError when one is at work."""
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        path = self.directory.with_suffix(".lock")
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RhumbError(
+                    "another rhumb command is changing this mesh", hint="wait until it has ended"
+                ) from None
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+
+
+def root() -> Path:
+    """Return the directory of all local meshes (XDG_STATE_HOME/rhumb)."""
+    base = os.environ.get("XDG_STATE_HOME")  # noqa: TID251 - local/ reads its own environment
+    return (Path(base) if base else Path.home() / ".local" / "state") / "rhumb"
+
+
+def of(file: Path) -> State:
+    """Return the state of the mesh that a rhumb.yaml describes: each file is a mesh of its own."""
+    path = file.resolve()
+    digest = hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()
+    return State(root() / f"{path.parent.name[:24]}-{digest}")
+
+
+def running() -> list[State]:
+    """Return the meshes of this user that run now."""
+    found = [State(path.parent) for path in sorted(root().glob(f"*/{PID}"))]
+    return [state for state in found if state.pid is not None]
+
+
+def find(file: Path | None) -> State:
+    """Return the mesh a command means: the file's, else the one that runs.
+
+    Raises RhumbError when none or several run.
+    """
+    if file is not None:
+        return of(file)
+    here = of(Path("rhumb.yaml"))
+    if here.pid is not None:
+        return here
+    found = running()
+    if not found:
+        raise RhumbError("no local mesh runs", hint="start one with `rhumb up` or `rhumb demo`")
+    if len(found) > 1:
+        names = ", ".join((s.directory / SOURCE).read_text().strip() for s in found)
+        raise RhumbError(f"several local meshes run: {names}", hint="choose one with -f FILE")
+    return found[0]
