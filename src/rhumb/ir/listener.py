@@ -1,0 +1,149 @@
+"""Listeners: addresses, filter chains, and the filters in them."""
+
+import enum
+
+import msgspec
+
+from rhumb.ir.match import ConnectionMatch
+from rhumb.ir.origin import Origin
+from rhumb.ir.policy import HashPolicy
+from rhumb.ir.route import RouteConfiguration
+from rhumb.ir.telemetry import AccessLog, Metrics
+from rhumb.ir.tls import DownstreamTls
+
+
+class Direction(enum.StrEnum):
+    """Of the traffic, as seen from the workload; gateways are outbound."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+class ListenerFilterKind(enum.StrEnum):
+    """Filters that look at a connection before a chain is chosen, in the order they run."""
+
+    PROXY_PROTOCOL = "envoy.filters.listener.proxy_protocol"
+    ORIGINAL_DST = "envoy.filters.listener.original_dst"
+    ORIGINAL_SRC = "envoy.filters.listener.original_src"
+    TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
+    HTTP_INSPECTOR = "envoy.filters.listener.http_inspector"
+
+
+class ListenerFilter(msgspec.Struct, frozen=True, cache_hash=True):
+    """One listener filter, switched off for some original destination ports."""
+
+    kind: ListenerFilterKind
+    ports: tuple[int, ...] = ()
+    only: bool = False
+    """False: off for `ports`; True: on for `ports` alone."""
+
+
+class HttpFilterKind(enum.StrEnum):
+    """HTTP filters by Envoy's name; `encode.order` knows their order."""
+
+    PEER = "rhumb.peer"
+    """Moves the client's `x-rhumb-peer` header to filter state, where metrics find it."""
+    ALPN = "rhumb.alpn"
+    """Offers Istio's HTTP protocols to the upstream instead of the cluster's own."""
+    GRPC_WEB = "envoy.filters.http.grpc_web"
+    FAULT = "envoy.filters.http.fault"
+    CORS = "envoy.filters.http.cors"
+    ROUTER = "envoy.filters.http.router"
+
+
+class ClientCertificate(enum.StrEnum):
+    """What happens to the x-forwarded-client-cert header."""
+
+    SANITIZE = "sanitize"
+    APPEND = "append"
+    """Append this hop's certificate: subject, URI and DNS names."""
+    REPLACE = "replace"
+    """Forget what came and set this hop's certificate, PEM included."""
+
+
+class HttpConnectionManager(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
+    """The terminal filter of an HTTP chain."""
+
+    stat_prefix: str
+    direction: Direction
+    rds: str = ""
+    """Name of the route configuration over RDS; empty: `routes` is inline."""
+    routes: RouteConfiguration | None = None
+    filters: tuple[HttpFilterKind, ...]
+    use_remote_address: bool = False
+    trusted_hops: int = 0
+    client_certificate: ClientCertificate = ClientCertificate.SANITIZE
+    server_name: str = ""
+    """Value of the `server` header; empty: what the upstream says passes through."""
+    accepts_http10: bool = False
+    allows_absolute_url: bool = False
+    access_logs: tuple[AccessLog, ...] = ()
+    metrics: Metrics | None = None
+
+
+class TcpTarget(msgspec.Struct, frozen=True, cache_hash=True):
+    """One cluster of a TCP chain and its share of the connections."""
+
+    cluster: str
+    weight: int = 1
+
+
+class Tunnel(msgspec.Struct, frozen=True, cache_hash=True):
+    """Carry the connection inside an HTTP request."""
+
+    hostname: str
+    use_post: bool = False
+
+
+class TcpProxy(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
+    """The terminal filter of a TCP chain."""
+
+    stat_prefix: str
+    targets: tuple[TcpTarget, ...]
+    idle_timeout_ms: int | None = None
+    """None: Envoy's hour; 0: never."""
+    max_duration_ms: int = 0
+    """0: none."""
+    hash_policies: tuple[HashPolicy, ...] = ()
+    tunnel: Tunnel | None = None
+    access_logs: tuple[AccessLog, ...] = ()
+    metrics: Metrics | None = None
+
+
+NetworkFilter = HttpConnectionManager | TcpProxy
+
+
+class FilterChain(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
+    """Filters for the connections that match; here each chain is its terminal filter."""
+
+    name: str = ""
+    match: ConnectionMatch = ConnectionMatch()
+    filter: NetworkFilter
+    tls: DownstreamTls | None = None
+    handshake_timeout_ms: int = 0
+    """0: none."""
+    origin: tuple[Origin, ...] = ()
+
+
+class Listener(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
+    """A port that the proxy listens on, or an address that redirected connections meant."""
+
+    name: str
+    address: str
+    port: int
+    """0 for a Unix socket, whose path is `address`."""
+    direction: Direction
+    binds: bool = False
+    """False: reached only from the listener that takes redirected traffic."""
+    uses_original_dst: bool = False
+    """Hand connections to the listener of their original destination."""
+    transparent: bool = False
+    filters: tuple[ListenerFilter, ...] = ()
+    detection_timeout_ms: int | None = 0
+    """How long listener filters may wait for bytes: 0 for ever, None Envoy's 15 s."""
+    continues_on_timeout: bool = True
+    chains: tuple[FilterChain, ...]
+    default_chain: FilterChain | None = None
+    access_logs: tuple[AccessLog, ...] = ()
+    """Written only for connections that no chain takes."""
+    origin: tuple[Origin, ...] = ()
