@@ -15,6 +15,7 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
+from rhumb.base.errors import RhumbError
 from rhumb.base.tasks import Nursery
 
 _log = logging.getLogger(__name__)
@@ -136,7 +137,7 @@ class TlsFront:
     async def _serve(self, connection: socket.socket, address: str) -> None:
         try:
             caller = await self._shake_hands(connection)
-        except (OSError, TimeoutError) as error:
+        except (OSError, RhumbError) as error:
             connection.close()
             _log.info("TLS handshake failed", extra={"address": address, "error": error})
             return
