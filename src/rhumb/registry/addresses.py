@@ -1,32 +1,44 @@
 """Automatic virtual addresses: deterministic, whatever order the services come in."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 _FIRST = (240 << 24) | (240 << 16)
 _SIZE = 1 << 16
+_USABLE = frozenset(range(1, 255))
+"""Last octets that are given: `.0` and `.255` look like a network and a broadcast address."""
+CAPACITY = (_SIZE >> 8) * len(_USABLE)
+
+Rank = tuple[bool, str]
+"""(has no creation time, creation time): the oldest host first."""
 
 
-def allocate(hosts: Iterable[str]) -> dict[str, str]:
-    """Return an address of 240.240.0.0/16 for each host name.
+def allocate(wanted: Mapping[str, Rank]) -> dict[str, str]:
+    """Return an address of 240.240.0.0/16 for each `NAMESPACE/HOST`.
 
-    A host's place is the hash of its name; who collides moves on to the next free place, in the order
-    of names, so the result depends on the set alone. `.0` and `.255` are never given.
+    A host's first choice is the hash of its name; who finds it taken walks on in strides of its own.
+    The oldest chooses first, so a new host never moves one that is there: the result depends on the
+    set alone. Hosts beyond `CAPACITY` get none.
     """
-    taken: dict[int, str] = {}
-    wanted = sorted({h.lower() for h in hosts}, key=lambda h: (_place(h), h))
-    for host in wanted:
-        place = _place(host)
-        for _ in range(_SIZE):
-            if place not in taken and place & 0xFF not in (0, 255):
-                break
-            place = (place + 1) % _SIZE
-        taken[place] = host
-    return {host: _text(place) for place, host in taken.items()}
+    taken: set[int] = set()
+    given: dict[str, str] = {}
+    for host in sorted(wanted, key=lambda h: (wanted[h], h)):
+        place = _free(host, taken)
+        if place is not None:
+            taken.add(place)
+            given[host] = _text(place)
+    return given
 
 
-def _place(host: str) -> int:
-    return int.from_bytes(hashlib.blake2b(host.encode(), digest_size=2).digest(), "big")
+def _free(host: str, taken: set[int]) -> int | None:
+    if len(taken) >= CAPACITY:
+        return None
+    digest = hashlib.blake2b(host.lower().encode(), digest_size=4).digest()
+    place = int.from_bytes(digest[:2], "big")
+    stride = int.from_bytes(digest[2:], "big") | 1  # odd: it visits all of a power of two
+    while place in taken or place & 0xFF not in _USABLE:
+        place = (place + stride) % _SIZE
+    return place
 
 
 def _text(place: int) -> str:

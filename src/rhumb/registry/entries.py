@@ -1,6 +1,8 @@
 """ServiceEntries as services, and endpoints from WorkloadEntries."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+import msgspec
 
 from rhumb.model.endpoint import Endpoint, Health, Workload
 from rhumb.model.kinds import service_entry
@@ -72,13 +74,19 @@ def inline_endpoints(resource: Resource, service: Service) -> list[Endpoint]:
     """Return the endpoints written inside a ServiceEntry; DNS without endpoints resolves the host."""
     spec = resource.spec
     assert isinstance(spec, service_entry.ServiceEntry)
+    namespace, name = resource.meta.namespace, resource.meta.name
     found: list[Endpoint] = []
-    for one in spec.endpoints:
-        workload = inline(one, resource.meta.namespace)
-        found += _of_entry(service, one, workload, has_sidecar(one, one.labels), Health.HEALTHY, "")
+    for at, one in enumerate(spec.endpoints):
+        whole = _Instance(
+            spec=one,
+            workload=inline(one, namespace, name),
+            mtls=has_sidecar(one, one.labels),
+            name=f"{name}-{at}",
+        )
+        found += _endpoints(whole, service.ports, {})
     by_name = service.resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN)
     if by_name and not spec.endpoints and spec.workload_selector is None:
-        nobody = Workload(name="", namespace=resource.meta.namespace)
+        nobody = Workload(name=name, namespace=namespace)
         found += [
             Endpoint(
                 address=service.hostname,
@@ -92,61 +100,68 @@ def inline_endpoints(resource: Resource, service: Service) -> list[Endpoint]:
 
 
 def selected_endpoints(
-    service: Service, entries: Iterable[Entry], named: dict[int, int | str]
+    ports: Iterable[Port], entries: Iterable[Entry], targets: Mapping[int, int | str]
 ) -> list[Endpoint]:
     """Return the endpoints of the workloads that a service selects.
 
-    `named` maps a service port to the target a Kubernetes Service gives: a number or a port name.
+    `targets` maps a service port to the target a Kubernetes Service gives: a number or a port name.
     """
+    known = tuple(ports)
     found: list[Endpoint] = []
     for one in entries:
-        found += _of_entry(
-            service,
-            one.spec,
-            one.workload,
-            one.mtls,
-            one.health,
-            one.resource.meta.name,
-            named,
+        whole = _Instance(
+            spec=one.spec,
+            workload=one.workload,
+            mtls=one.mtls,
+            health=one.health,
+            name=one.name,
         )
+        found += _endpoints(whole, known, targets)
     return found
 
 
 def target_port(spec: WorkloadEntry, port: Port, target: int | str | None) -> int:
-    """Return the workload's port: its own mapping by name, then the service's target, then the number."""
+    """Return the workload's port, 0 when the workload has none of the name that the target gives.
+
+    A named target must stand in the workload's `ports`. Otherwise the workload's own mapping of the
+    service port's name wins over the number of the target (Istio: findServiceTargetPort,
+    istio-api.md 1.4).
+    """
     if isinstance(target, str) and not target.isdigit():
-        if target in spec.ports:
-            return spec.ports[target]
-    elif target is not None and not spec.ports:
-        return int(target)
+        return spec.ports.get(target, 0)
     if port.name in spec.ports:
         return spec.ports[port.name]
-    return port.target_port or port.number
+    return int(target or 0) or port.target_port or port.number
 
 
-def _of_entry(
-    service: Service,
-    spec: WorkloadEntry,
-    workload: Workload,
-    mtls: bool,
-    health: Health,
-    name: str,
-    named: dict[int, int | str] | None = None,
+class _Instance(msgspec.Struct, frozen=True, kw_only=True):
+    spec: WorkloadEntry
+    workload: Workload
+    mtls: bool
+    health: Health = Health.HEALTHY
+    name: str = ""
+
+
+def _endpoints(
+    one: _Instance, ports: Iterable[Port], targets: Mapping[int, int | str]
 ) -> list[Endpoint]:
-    address = spec.address or (service.hostname if service.resolution is Resolution.DNS else "")
-    if not address:
-        return []
+    """Return one endpoint a port; none without an address (it is reached through a gateway only)."""
+    address = one.spec.address
     unix = address.startswith("unix://")
-    return [
-        Endpoint(
-            address=address,
-            port=0 if unix else target_port(spec, port, (named or {}).get(port.number)),
-            service_port=port.number,
-            workload=workload,
-            weight=spec.weight or 1,
-            mtls=mtls,
-            health=health,
-            hostname=name,
-        )
-        for port in service.ports
-    ]
+    found = []
+    for port in ports if address else ():
+        number = 0 if unix else target_port(one.spec, port, targets.get(port.number))
+        if number or unix:
+            found.append(
+                Endpoint(
+                    address=address,
+                    port=number,
+                    service_port=port.number,
+                    workload=one.workload,
+                    weight=one.spec.weight or 1,
+                    mtls=one.mtls,
+                    health=one.health,
+                    hostname=one.name,
+                )
+            )
+    return found

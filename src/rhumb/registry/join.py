@@ -1,18 +1,21 @@
-"""All registries as one: services by host, endpoints by service; Kubernetes wins, then the oldest."""
+"""All registries as one: services by host, endpoints by service; Kubernetes wins, then the oldest.
 
-from collections.abc import Iterable, Mapping
+A Catalog is never changed: `update` makes the next one from the keys that differ, and shares the
+rest. Building from nothing is the update of the empty catalog with every key.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from rhumb.base import hosts
 from rhumb.model.endpoint import Endpoint, Workload
-from rhumb.model.finding import Finding, Level
+from rhumb.model.finding import Finding
 from rhumb.model.kinds import kubernetes as k8s
-from rhumb.model.kinds import service_entry
 from rhumb.model.kinds.table import CORE, NETWORKING
-from rhumb.model.resource import Key, Resource, ResourceSet
-from rhumb.model.service import Registry, Service
-from rhumb.registry import addresses, entries, kubernetes
+from rhumb.model.resource import Changes, Key, Resource, ResourceSet
+from rhumb.model.service import Port, Registry, Service
+from rhumb.registry import addresses, conflicts, entries, kubernetes
+from rhumb.registry.conflicts import Claim
 from rhumb.registry.workloads import Entry, LabelIndex, entry
 
 ServiceKey = tuple[str, str]
@@ -22,172 +25,335 @@ ServiceKey = tuple[str, str]
 class Catalog(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Who can be called: the result of the registries, shared between snapshots."""
 
-    services: Mapping[ServiceKey, Service]
-    by_host: Mapping[str, tuple[Service, ...]]
-    endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]]
-    sources: Mapping[ServiceKey, tuple[Resource, ...]]
-    """The objects that define each service; the first one gave its fields."""
-    entries: Mapping[str, LabelIndex]
+    services: Mapping[ServiceKey, Service] = {}
+    by_host: Mapping[str, tuple[Service, ...]] = {}
+    """Kubernetes' first, then the oldest."""
+    endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]] = {}
+    """Of services that have any."""
+    claims: Mapping[ServiceKey, tuple[Claim, ...]] = {}
+    """The objects that define each service; the first one gives its fields, the others endpoints."""
+    made: Mapping[Key, tuple[Claim, ...]] = {}
+    """What each Service and ServiceEntry defines."""
+    entries: Mapping[str, LabelIndex] = {}
     """WorkloadEntries by namespace."""
-    by_address: Mapping[str, Workload]
-    findings: tuple[Finding, ...] = ()
+    entries_at: Mapping[str, tuple[Entry, ...]] = {}
+    """WorkloadEntries by address, the oldest first."""
+    served_at: Mapping[str, tuple[ServiceKey, ...]] = {}
+    """Services by the address of an endpoint."""
+    selecting: Mapping[tuple[str, tuple[str, str]], tuple[ServiceKey, ...]] = {}
+    """Services that select workloads, by namespace and the first pair of the selector."""
+    given: Mapping[str, str] = {}
+    """Automatic addresses by `NAMESPACE/HOST`."""
+    conflicts: Mapping[str, tuple[Finding, ...]] = {}
+    """By host name."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what objects say of each other, sorted by host name."""
+        return tuple(f for host in sorted(self.conflicts) for f in self.conflicts[host])
+
+    def workload_at(self, address: str) -> Workload | None:
+        """Return the workload with an address: the oldest WorkloadEntry, else an inline endpoint."""
+        known = self.entries_at.get(address)
+        if known:
+            return known[0].workload
+        for key in self.served_at.get(address, ()):
+            for endpoint in self.endpoints[key]:
+                if endpoint.address == address:
+                    return endpoint.workload
+        return None
+
+
+class Touched(msgspec.Struct, frozen=True, kw_only=True):
+    """What one update made different; services that came out equal are not named."""
+
+    services: frozenset[ServiceKey] = frozenset()
+    """Their fields differ, or they came or went."""
+    endpoints: frozenset[ServiceKey] = frozenset()
+
+
+EMPTY = Catalog()
 
 
 def build(resources: ResourceSet, domain: str) -> Catalog:
     """Read every Service, ServiceEntry and WorkloadEntry."""
-    owners, findings = _owners(resources, domain)
-    services = _with_addresses({key: found[0][0] for key, found in owners.items()})
-    sources = {key: tuple(resource for _, resource in found) for key, found in owners.items()}
-    by_namespace = _entries(resources.of(NETWORKING, "WorkloadEntry"))
-    indexes = {ns: LabelIndex(found) for ns, found in by_namespace.items()}
-    endpoints = {
-        key: endpoints_of(service, sources[key], indexes.get(key[1]))
-        for key, service in services.items()
-    }
-    return Catalog(
-        services=services,
-        by_host=_by_host(services.values()),
-        endpoints=endpoints,
-        sources=sources,
-        entries=indexes,
-        by_address=_by_address(indexes.values()),
-        findings=tuple(findings),
-    )
+    return update(EMPTY, resources, Changes(added=frozenset(resources)), domain)[0]
 
 
-def update_entries(
-    previous: Catalog, resources: ResourceSet, changed: Iterable[Key]
-) -> tuple[Catalog, frozenset[ServiceKey]]:
-    """Apply changes of WorkloadEntries alone; return the next catalog and the services touched.
+def update(
+    previous: Catalog, resources: ResourceSet, changes: Changes, domain: str
+) -> tuple[Catalog, Touched]:
+    """Return the next catalog and what differs.
 
-    Costs a copy of the maps and work for the touched namespaces, not for the whole mesh.
+    Costs copies of maps, and work for the services that the changed objects define or are selected by.
     """
-    keys = set(changed)
-    touched_labels: dict[str, list[Mapping[str, str]]] = {}
-    indexes = dict(previous.entries)
-    for namespace in {key.namespace for key in keys}:
-        before = previous.entries.get(namespace)
-        kept = [e for e in before.all() if e.resource.key not in keys] if before else []
-        gone = [e for e in before.all() if e.resource.key in keys] if before else []
-        fresh = [entry(resources[k]) for k in keys if k.namespace == namespace and k in resources]
-        indexes[namespace] = LabelIndex([*kept, *fresh])
-        touched_labels[namespace] = [dict(e.workload.labels) for e in (*gone, *fresh)]
-    endpoints = dict(previous.endpoints)
-    touched: set[ServiceKey] = set()
-    for key, service in previous.services.items():
-        labels = touched_labels.get(key[1])
-        if labels and service.selector and _selects_any(service.selector, labels):
-            found = endpoints_of(service, previous.sources[key], indexes[key[1]])
-            if found != endpoints[key]:
-                endpoints[key] = found
-                touched.add(key)
-    catalog = msgspec.structs.replace(
-        previous,
-        endpoints=endpoints,
-        entries=indexes,
-        by_address=_by_address(indexes.values()),
-    )
-    return catalog, frozenset(touched)
+    step = _Step(previous)
+    for key in sorted(changes.keys):
+        if (key.group, key.kind) in ((CORE, "Service"), (NETWORKING, "ServiceEntry")):
+            step.define(key, resources.get(key), domain)
+    step.enter(resources, [k for k in changes.keys if _is_entry(k)])
+    step.allocate()
+    step.balance()
+    return step.result()
 
 
-def endpoints_of(
-    service: Service, sources: tuple[Resource, ...], index: LabelIndex | None
-) -> tuple[Endpoint, ...]:
-    """Return the endpoints of a service from all objects that define it, sorted."""
-    found: list[Endpoint] = []
-    for source in sources:
-        if isinstance(source.spec, k8s.Service):
-            selected = index.select(service.selector) if index else []
-            found += entries.selected_endpoints(service, selected, kubernetes.target_ports(source))
+def _is_entry(key: Key) -> bool:
+    return key.kind == "WorkloadEntry" and key.group == NETWORKING
+
+
+class _Step:
+    """One update under way: copies of the maps that it writes to."""
+
+    def __init__(self, previous: Catalog) -> None:
+        self._previous = previous
+        self._made = dict(previous.made)
+        self._claims = dict(previous.claims)
+        self._services = dict(previous.services)
+        self._by_host = dict(previous.by_host)
+        self._endpoints = dict(previous.endpoints)
+        self._entries = dict(previous.entries)
+        self._entries_at = dict(previous.entries_at)
+        self._served_at = dict(previous.served_at)
+        self._selecting = dict(previous.selecting)
+        self._given = previous.given
+        self._conflicts = dict(previous.conflicts)
+        self._defined: set[ServiceKey] = set()
+        """Their claims changed."""
+        self._selected: set[ServiceKey] = set()
+        """A workload that they select changed."""
+        self._moved: set[ServiceKey] = set()
+
+    def define(self, key: Key, resource: Resource | None, domain: str) -> None:
+        """Replace what one object defines."""
+        before = self._made.pop(key, ())
+        after = tuple(_claims_of(resource, domain)) if resource is not None else ()
+        if after:
+            self._made[key] = after
+        for claim in before:
+            self._claims[claim.key] = tuple(
+                c for c in self._claims[claim.key] if c.resource.key != key
+            )
+            self._unselect(claim)
+        for claim in after:
+            found = (*self._claims.get(claim.key, ()), claim)
+            self._claims[claim.key] = tuple(sorted(found, key=lambda c: c.precedence))
+            self._select(claim)
+        self._defined.update(claim.key for claim in (*before, *after))
+
+    def enter(self, resources: ResourceSet, keys: Iterable[Key]) -> None:
+        """Replace WorkloadEntries, and note the services that select the old or the new ones."""
+        by_namespace: dict[str, list[Key]] = {}
+        for key in keys:
+            by_namespace.setdefault(key.namespace, []).append(key)
+        for namespace, changed in by_namespace.items():
+            index = self._entries.get(namespace) or LabelIndex()
+            gone = [e for k in changed if (e := index.get(k.name)) is not None]
+            fresh = [entry(resources[k]) for k in changed if k in resources]
+            for one in gone:
+                self._leave(one)
+            for one in fresh:
+                self._arrive(one)
+            following = index.updated([e.name for e in gone], fresh)
+            if len(following):
+                self._entries[namespace] = following
+            else:
+                self._entries.pop(namespace, None)
+
+    def allocate(self) -> None:
+        """Settle services and their automatic addresses, wherever claims changed."""
+        wanting = {key for key in self._defined if self._wants(self._previous.claims.get(key))}
+        if wanting or any(self._wants(self._claims.get(key)) for key in self._defined):
+            before, self._given = self._given, self._allocated()
+            self._moved = {
+                key
+                for key, claims in self._claims.items()
+                if self._wants(claims) and before.get(_slot(key)) != self._given.get(_slot(key))
+            }
+        for key in self._defined | self._moved:
+            self._settle(key)
+        by_host: dict[str, set[ServiceKey]] = {}
+        for key in self._defined | self._moved:
+            by_host.setdefault(key[0], set()).add(key)
+        for host, keys in by_host.items():
+            self._rank(host, keys)
+
+    def balance(self) -> None:
+        """Find the endpoints of the services that were defined or whose workloads changed."""
+        for key in self._defined | self._selected:
+            claims = self._claims.get(key, ())
+            before = self._endpoints.get(key, ())
+            after = _endpoints(claims, self._entries.get(key[1])) if claims else ()
+            if after == before:
+                continue
+            if after:
+                self._endpoints[key] = after
+            else:
+                del self._endpoints[key]
+            self._serve(key, {e.address for e in before}, {e.address for e in after})
+
+    def result(self) -> tuple[Catalog, Touched]:
+        """Return the catalog; maps that did not change are the previous ones."""
+        old = self._previous
+        services = frozenset(
+            key
+            for key in self._defined | self._moved
+            if old.services.get(key) is not self._services.get(key)
+        )
+        endpoints = frozenset(
+            key
+            for key in self._defined | self._selected
+            if old.endpoints.get(key) is not self._endpoints.get(key)
+        )
+        catalog = Catalog(
+            services=self._services if services else old.services,
+            by_host=self._by_host if services else old.by_host,
+            endpoints=self._endpoints if endpoints else old.endpoints,
+            claims=self._claims,
+            made=self._made,
+            entries=self._entries,
+            entries_at=self._entries_at,
+            served_at=self._served_at,
+            selecting=self._selecting,
+            given=self._given,
+            conflicts=self._conflicts,
+        )
+        return catalog, Touched(services=services, endpoints=endpoints)
+
+    def _settle(self, key: ServiceKey) -> None:
+        claims = self._claims.get(key)
+        if not claims:
+            self._claims.pop(key, None)
+            self._services.pop(key, None)
+            return
+        service = claims[0].service
+        address = self._given.get(_slot(key), "") if self._wants(claims) else ""
+        if address:
+            service = msgspec.structs.replace(service, auto_address=address)
+        if service != self._services.get(key):
+            self._services[key] = service
+
+    def _rank(self, host: str, touched: set[ServiceKey]) -> None:
+        keys = {(host, s.namespace) for s in self._by_host.get(host, ())} | touched
+        group = [self._services[key] for key in keys if key in self._services]
+        if not group:
+            self._by_host.pop(host, None)
+            self._conflicts.pop(host, None)
+            return
+        ranked = tuple(sorted(group, key=_precedence))
+        self._by_host[host] = ranked
+        found = conflicts.findings(ranked, [self._claims[host, s.namespace] for s in ranked])
+        if found:
+            self._conflicts[host] = found
         else:
-            spec = source.spec
-            assert isinstance(spec, service_entry.ServiceEntry)
-            found += entries.inline_endpoints(source, service)
-            if spec.workload_selector is not None and index is not None:
-                labels = tuple(sorted(spec.workload_selector.labels.items()))
-                found += entries.selected_endpoints(service, index.select(labels), {})
-    unique = {(e.address, e.port, e.service_port, e.hostname): e for e in found}
+            self._conflicts.pop(host, None)
+
+    def _wants(self, claims: tuple[Claim, ...] | None) -> bool:
+        return claims is not None and bool(claims) and entries.wants_address(claims[0].service)
+
+    def _allocated(self) -> dict[str, str]:
+        wanted = {
+            _slot(key): (not claims[0].service.created, claims[0].service.created)
+            for key, claims in self._claims.items()
+            if self._wants(claims)
+        }
+        return addresses.allocate(wanted)
+
+    def _select(self, claim: Claim) -> None:
+        if claim.service.selector:
+            at = (claim.service.namespace, claim.service.selector[0])
+            self._selecting[at] = (*self._selecting.get(at, ()), claim.key)
+
+    def _unselect(self, claim: Claim) -> None:
+        if claim.service.selector:
+            at = (claim.service.namespace, claim.service.selector[0])
+            left = list(self._selecting[at])
+            left.remove(claim.key)
+            if left:
+                self._selecting[at] = tuple(left)
+            else:
+                del self._selecting[at]
+
+    def _note(self, one: Entry) -> None:
+        labels = frozenset(one.workload.labels)
+        for pair in labels:
+            for key in self._selecting.get((one.workload.namespace, pair), ()):
+                claims = self._claims.get(key, ())
+                if any(
+                    c.service.selector and labels.issuperset(c.service.selector) for c in claims
+                ):
+                    self._selected.add(key)
+
+    def _leave(self, one: Entry) -> None:
+        self._note(one)
+        left = tuple(e for e in self._entries_at[one.address] if e is not one)
+        if left:
+            self._entries_at[one.address] = left
+        else:
+            del self._entries_at[one.address]
+
+    def _arrive(self, one: Entry) -> None:
+        self._note(one)
+        found = (*self._entries_at.get(one.address, ()), one)
+        self._entries_at[one.address] = tuple(sorted(found, key=lambda e: e.resource.age_key))
+
+    def _serve(self, key: ServiceKey, before: set[str], after: set[str]) -> None:
+        for address in before - after:
+            left = tuple(k for k in self._served_at[address] if k != key)
+            if left:
+                self._served_at[address] = left
+            else:
+                del self._served_at[address]
+        for address in after - before:
+            found = (*self._served_at.get(address, ()), key)
+            self._served_at[address] = tuple(sorted(found))
+
+
+def _slot(key: ServiceKey) -> str:
+    return f"{key[1]}/{key[0]}"
+
+
+def _claims_of(resource: Resource, domain: str) -> Iterator[Claim]:
+    if isinstance(resource.spec, k8s.Service):
+        service = kubernetes.service(resource, domain)
+        if service is not None:
+            yield Claim(service=service, resource=resource)
+        return
+    for service in entries.services(resource):
+        yield Claim(service=service, resource=resource)
+
+
+def _endpoints(claims: tuple[Claim, ...], index: LabelIndex | None) -> tuple[Endpoint, ...]:
+    """Return the endpoints of a service from the objects that define it, sorted.
+
+    Kubernetes' Pods and EndpointSlices are one more source of endpoints here once they are read.
+    """
+    owner = claims[0]
+    found: list[Endpoint] = []
+    for claim in conflicts.contributing(claims):
+        ports = _common(owner, claim)
+        if claim.service.external_name:
+            continue
+        if claim.service.registry is Registry.KUBERNETES:
+            selected = index.select(claim.service.selector) if index else []
+            targets = kubernetes.target_ports(claim.resource)
+            found += entries.selected_endpoints(ports, selected, targets)
+            continue
+        part = msgspec.structs.replace(claim.service, ports=ports)
+        found += entries.inline_endpoints(claim.resource, part)
+        if index is not None and claim.service.selector:
+            found += entries.selected_endpoints(ports, index.select(part.selector), {})
+    unique = {(e.address, e.port, e.service_port, e.hostname): e for e in reversed(found)}
     return tuple(unique[key] for key in sorted(unique))
 
 
-def _owners(
-    resources: ResourceSet, domain: str
-) -> tuple[dict[ServiceKey, list[tuple[Service, Resource]]], list[Finding]]:
-    owners: dict[ServiceKey, list[tuple[Service, Resource]]] = {}
-    findings: list[Finding] = []
-    for resource in resources.of(CORE, "Service"):
-        found = kubernetes.service(resource, domain)
-        if found is not None:
-            owners[found.hostname, found.namespace] = [(found, resource)]
-    for resource in resources.of(NETWORKING, "ServiceEntry"):
-        for service in entries.services(resource):
-            key = (service.hostname, service.namespace)
-            first = owners.setdefault(key, [])
-            if not first:
-                first.append((service, resource))
-                continue
-            merges = first[0][0].registry is Registry.KUBERNETES and _has_entries(resource)
-            if merges:
-                first.append((service, resource))
-            findings.append(_duplicate(service, resource, first[0][1], merges))
-    return owners, findings
-
-
-def _has_entries(resource: Resource) -> bool:
-    spec = resource.spec
-    return isinstance(spec, service_entry.ServiceEntry) and bool(
-        spec.endpoints or spec.workload_selector
-    )
-
-
-def _duplicate(service: Service, loser: Resource, winner: Resource, merges: bool) -> Finding:
-    what = "only its endpoints are used" if merges else "it has no effect"
-    return Finding(
-        level=Level.WARNING,
-        message=f'host "{service.hostname}" is already defined by {winner.key}; {what}',
-        location=loser.location,
-        key=loser.key,
-        field="spec.hosts",
-        fix="remove the host from one of the two objects",
-    )
-
-
-def _with_addresses(services: dict[ServiceKey, Service]) -> dict[ServiceKey, Service]:
-    wanting = [s.hostname for s in services.values() if entries.wants_address(s)]
-    given = addresses.allocate(wanting)
-    return {
-        key: msgspec.structs.replace(s, auto_address=given[s.hostname.lower()])
-        if entries.wants_address(s)
-        else s
-        for key, s in sorted(services.items())
-    }
-
-
-def _by_host(services: Iterable[Service]) -> dict[str, tuple[Service, ...]]:
-    found: dict[str, list[Service]] = {}
-    for service in services:
-        found.setdefault(service.hostname, []).append(service)
-    return {
-        host: tuple(sorted(group, key=_precedence))
-        for host, group in sorted(found.items(), key=lambda item: hosts.specificity(item[0]))
-    }
+def _common(owner: Claim, claim: Claim) -> tuple[Port, ...]:
+    """Return the ports of a claim that the service has: same number, or it could not be called."""
+    if owner is claim:
+        return claim.service.ports
+    numbers = {p.number for p in owner.service.ports}
+    return tuple(p for p in claim.service.ports if p.number in numbers)
 
 
 def _precedence(service: Service) -> tuple[bool, bool, str, str]:
     kubernetes_first = service.registry is not Registry.KUBERNETES
     return (kubernetes_first, not service.created, service.created, service.namespace)
-
-
-def _entries(resources: Iterable[Resource]) -> dict[str, list[Entry]]:
-    found: dict[str, list[Entry]] = {}
-    for resource in resources:
-        found.setdefault(resource.meta.namespace, []).append(entry(resource))
-    return found
-
-
-def _by_address(indexes: Iterable[LabelIndex]) -> dict[str, Workload]:
-    return {e.spec.address: e.workload for index in indexes for e in index.all() if e.spec.address}
-
-
-def _selects_any(selector: tuple[tuple[str, str], ...], labels: list[Mapping[str, str]]) -> bool:
-    return any(all(one.get(k) == v for k, v in selector) for one in labels)

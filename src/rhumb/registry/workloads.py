@@ -9,7 +9,13 @@ from rhumb.model.kinds.workload_entry import WorkloadEntry
 from rhumb.model.resource import Resource
 
 WORKLOAD_NAME = "service.istio.io/workload-name"
+REGISTERED_GROUP = "istio.io/autoRegistrationGroup"
+"""Annotation of a WorkloadEntry that registered itself: the WorkloadGroup it came from."""
+HEALTH_CHECKED = "proxy.istio.io/health-checks-enabled"
+"""Annotation: the workload takes no traffic before its agent has said that it is healthy."""
 CLUSTER = "topology.istio.io/cluster"
+DEFAULT_CLUSTER = "Kubernetes"
+"""Istio's default CLUSTER_ID."""
 LOCALITY_LABEL = "istio-locality"
 TLS_MODE = "security.istio.io/tlsMode"
 NETWORK_LABEL = "topology.istio.io/network"
@@ -24,39 +30,51 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     mtls: bool
     health: Health
 
+    @property
+    def name(self) -> str:
+        """Return the name of the object, that is of the instance."""
+        return self.resource.meta.name
+
+    @property
+    def address(self) -> str:
+        """Return the workload's address."""
+        return self.spec.address
+
 
 def entry(resource: Resource) -> Entry:
-    """Read a WorkloadEntry.
+    """Read a WorkloadEntry; labels of its metadata win over those of its spec, as in Istio.
 
-    Its workload name is the label `service.istio.io/workload-name`, else the object's own name.
+    Workload name: the WorkloadGroup it registered from, else the label
+    `service.istio.io/workload-name`, else the object's own name.
     """
-    spec = resource.spec
+    spec, meta = resource.spec, resource.meta
     assert isinstance(spec, WorkloadEntry)
-    labels = {**resource.meta.labels, **spec.labels}
+    labels = {**spec.labels, **meta.labels}
+    name = meta.annotations.get(REGISTERED_GROUP) or labels.get(WORKLOAD_NAME) or meta.name
     return Entry(
         resource=resource,
         spec=spec,
-        workload=_workload(spec, labels, resource.meta.namespace, resource.meta.name),
+        workload=_workload(spec, labels, meta.namespace, name),
         mtls=has_sidecar(spec, labels),
-        health=_health(resource.status),
+        health=_health(resource.status, meta.annotations),
     )
 
 
-def inline(spec: WorkloadEntry, namespace: str) -> Workload:
-    """Return the workload of an endpoint that is written inside a ServiceEntry."""
-    return _workload(spec, spec.labels, namespace, "")
+def inline(spec: WorkloadEntry, namespace: str, name: str) -> Workload:
+    """Return the workload of an endpoint that is written inside a ServiceEntry of that name."""
+    return _workload(spec, spec.labels, namespace, spec.labels.get(WORKLOAD_NAME) or name)
 
 
 def _workload(
     spec: WorkloadEntry, labels: Mapping[str, str], namespace: str, name: str
 ) -> Workload:
     return Workload(
-        name=labels.get(WORKLOAD_NAME) or name,
+        name=name,
         namespace=namespace,
         labels=pairs(labels),
         service_account=spec.service_account,
         network=spec.network or labels.get(NETWORK_LABEL, ""),
-        cluster=labels.get(CLUSTER, "") or "Kubernetes",
+        cluster=labels.get(CLUSTER) or DEFAULT_CLUSTER,
         locality=Locality.parse(spec.locality or labels.get(LOCALITY_LABEL, "").replace(".", "/")),
     )
 
@@ -67,13 +85,18 @@ def has_sidecar(spec: WorkloadEntry, labels: Mapping[str, str]) -> bool:
     return said == "istio" if said is not None else bool(spec.service_account)
 
 
-def _health(status: Mapping[str, object]) -> Health:
+def _health(status: Mapping[str, object], annotations: Mapping[str, str]) -> Health:
+    """Read the condition `Healthy`; silence means healthy, except where health is checked."""
+    said = ""
     conditions = status.get("conditions")
     if isinstance(conditions, (list, tuple)):
         for condition in conditions:
             if isinstance(condition, Mapping) and condition.get("type") == "Healthy":
-                return Health.UNHEALTHY if condition.get("status") == "False" else Health.HEALTHY
-    return Health.HEALTHY
+                said = str(condition.get("status"))
+                break
+    checked = annotations.get(HEALTH_CHECKED, "").lower() in ("true", "1", "t")
+    healthy = said == "True" if checked else said != "False"
+    return Health.HEALTHY if healthy else Health.UNHEALTHY
 
 
 def pairs(labels: Mapping[str, str]) -> Labels:
@@ -89,21 +112,55 @@ def selects(selector: Labels, labels: Mapping[str, str]) -> bool:
 class LabelIndex:
     """The entries of one namespace, found by selector without looking at all of them."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
-        self._entries: dict[str, Entry] = {e.resource.meta.name: e for e in entries}
-        self._by_pair: dict[tuple[str, str], list[Entry]] = {}
-        for one in self._entries.values():
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._by_pair: dict[tuple[str, str], dict[str, Entry]] = {}
+        for one in entries:
+            self._entries[one.name] = one
             for pair in one.workload.labels:
-                self._by_pair.setdefault(pair, []).append(one)
+                self._by_pair.setdefault(pair, {})[one.name] = one
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, name: str) -> Entry | None:
+        """Return the entry with this name."""
+        return self._entries.get(name)
+
+    def updated(self, gone: Iterable[str], fresh: Iterable[Entry]) -> "LabelIndex":
+        """Return an index without the names of `gone` and with `fresh`; the rest is shared."""
+        following = LabelIndex()
+        following._entries = dict(self._entries)
+        following._by_pair = dict(self._by_pair)
+        owned: set[tuple[str, str]] = set()
+
+        def bucket(pair: tuple[str, str]) -> dict[str, Entry]:
+            if pair not in owned:
+                owned.add(pair)
+                following._by_pair[pair] = dict(following._by_pair.get(pair, {}))
+            return following._by_pair[pair]
+
+        for name in gone:
+            before = following._entries.pop(name, None)
+            for pair in before.workload.labels if before else ():
+                bucket(pair).pop(name, None)
+        for one in fresh:
+            following._entries[one.name] = one
+            for pair in one.workload.labels:
+                bucket(pair)[one.name] = one
+        for pair in owned:
+            if not following._by_pair[pair]:
+                del following._by_pair[pair]
+        return following
 
     def select(self, selector: Labels) -> list[Entry]:
         """Return the entries that have all pairs, sorted by name; an empty selector selects none."""
         if not selector:
             return []
-        candidates = min((self._by_pair.get(pair, []) for pair in selector), key=len, default=[])
+        buckets = [self._by_pair.get(pair, {}) for pair in selector]
         wanted = set(selector)
-        found = [e for e in candidates if wanted.issubset(e.workload.labels)]
-        return sorted(found, key=lambda e: e.resource.meta.name)
+        found = [e for e in min(buckets, key=len).values() if wanted.issubset(e.workload.labels)]
+        return sorted(found, key=lambda e: e.name)
 
     def all(self) -> Iterable[Entry]:
         """Return every entry."""

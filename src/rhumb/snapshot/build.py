@@ -1,79 +1,64 @@
 """(previous, resources, changes) -> the next snapshot; what a change does not touch is shared."""
 
+from collections.abc import Mapping
+
 import msgspec
 
-from rhumb.ir.bundle import NameTable
 from rhumb.model.endpoint import Endpoint, Labels, Workload
 from rhumb.model.finding import Finding
-from rhumb.model.kinds.gateway import Gateway
-from rhumb.model.kinds.table import CORE, MESH, NETWORKING, SECURITY
-from rhumb.model.proxy import Proxy
-from rhumb.model.resource import Changes, Resource, ResourceSet
+from rhumb.model.kinds.table import MESH, NETWORKING, SECURITY
+from rhumb.model.proxy import Proxy, Role
+from rhumb.model.resource import Changes, Key, Resource, ResourceSet
 from rhumb.model.service import Service
 from rhumb.registry import join
-from rhumb.registry.join import Catalog, ServiceKey
-from rhumb.registry.workloads import pairs, selects
+from rhumb.registry.join import Catalog
 from rhumb.snapshot import affects, instances, secrets
+from rhumb.snapshot.affects import Impact
+from rhumb.snapshot.gateways import Gateways
 from rhumb.snapshot.mesh import mesh as mesh_of
-from rhumb.snapshot.name_table import name_table
-from rhumb.snapshot.policies import PeerPolicies, Rules
+from rhumb.snapshot.peers import PeerPolicies
+from rhumb.snapshot.policies import Rules
 from rhumb.snapshot.routes import Routes
-from rhumb.snapshot.scopes import Scopes, Sidecars
-from rhumb.snapshot.snapshot import (
-    GatewayServers,
-    Mesh,
-    Mtls,
-    Policy,
-    Routing,
-    Scope,
-    SecretData,
-)
+from rhumb.snapshot.scopes import Scopes, Seen, Sidecars
+from rhumb.snapshot.snapshot import GatewayServers, Mesh, Mtls, Policy, Routing, Scope, SecretData
 from rhumb.snapshot.view import View
+
+HOME = "istio-system"
+"""Namespace of the control plane, where MeshConfig is read; the root namespace unless it says otherwise."""
 
 
 class Indexes(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One index for each kind of policy; rebuilt only when an object of the kind changed."""
+    """What was read of each kind. They remember answers, which are the same for ever."""
 
+    catalog: Catalog
+    routes: Routes
     rules: Rules
     peers: PeerPolicies
-    routes: Routes
-    gateways: tuple[GatewayServers, ...]
+    gateways: Gateways
     sidecars: Sidecars
-
-
-class Memo(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Answers already given; carried over to the next snapshot where they still hold."""
-
-    scopes: dict[object, Scope]
-    policies: dict[object, Policy | None]
+    seen: Seen
+    scopes: Scopes
 
 
 class World:
-    """The concrete Snapshot: indexes over one ResourceSet, and memos that live as long as they hold."""
+    """The concrete Snapshot: indexes over one ResourceSet."""
 
     def __init__(
         self,
         version: int,
         resources: ResourceSet,
+        home: str,
         mesh: Mesh,
-        catalog: Catalog,
         indexes: Indexes,
-        memo: Memo,
-        endpoint_changes: frozenset[ServiceKey] | None = None,
+        impact: Impact,
     ) -> None:
         self._version = version
-        self.resources = resources
+        self._home = home
         self._mesh = mesh
-        self.catalog = catalog
-        self.indexes = indexes
-        self.memo = memo
-        self.endpoint_changes = endpoint_changes
-        """Services whose endpoints alone differ from the previous snapshot; None: anything may."""
-        self._scopes = Scopes(
-            list(catalog.by_host.values()), indexes.routes, indexes.sidecars, mesh
-        )
-        self._by_address = _by_address(catalog)
-        self._names: dict[int, NameTable] = {}
+        self._indexes = indexes
+        self.resources = resources
+        self.impact = impact
+        """What differs from the snapshot before."""
 
     @property
     def version(self) -> int:
@@ -81,9 +66,24 @@ class World:
         return self._version
 
     @property
+    def home(self) -> str:
+        """Return the namespace of the control plane."""
+        return self._home
+
+    @property
     def mesh(self) -> Mesh:
         """Return the mesh-wide settings."""
         return self._mesh
+
+    @property
+    def indexes(self) -> Indexes:
+        """Return the indexes, for the next build."""
+        return self._indexes
+
+    @property
+    def catalog(self) -> Catalog:
+        """Return what the registries know: every service, endpoint and workload."""
+        return self._indexes.catalog
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -92,64 +92,48 @@ class World:
 
     def view(self, proxy: Proxy) -> View:
         """Return what matters of a proxy, with the service ports it serves."""
-        return instances.view(proxy, self.catalog, self._by_address)
+        return instances.view(proxy, self.catalog, self._mesh.domain)
 
     def scope(self, view: View) -> Scope:
-        """Return what the view may see."""
-        key = (view.role, view.namespace, view.labels, view.interception)
-        found = self.memo.scopes.get(key)
-        if found is None:
-            found = self.memo.scopes[key] = self._scopes.scope(view)
-        return found
+        """Return what the view may see; the very same value while nothing in it may have changed."""
+        return self._indexes.scopes.scope(view)
 
     def services(self, hostname: str) -> tuple[Service, ...]:
         """Return every service with this host name, in all namespaces."""
         return self.catalog.by_host.get(hostname, ())
 
     def endpoints(self, service: Service) -> tuple[Endpoint, ...]:
-        """Return the endpoints of all ports, sorted."""
+        """Return the endpoints of all ports, sorted by address, port and service port; unhealthy ones too."""
         return self.catalog.endpoints.get((service.hostname, service.namespace), ())
 
     def policy(self, view: View, service: Service) -> Policy | None:
         """Return the DestinationRule in force for a service."""
-        key = (view.namespace, view.labels, service.hostname, service.namespace)
-        if key not in self.memo.policies:
-            self.memo.policies[key] = self.indexes.rules.lookup(
-                service.hostname,
-                view.namespace,
-                view.labels,
-                service.namespace,
-                self._mesh.root_namespace,
-            )
-        return self.memo.policies[key]
+        rules = self._indexes.rules
+        return rules.lookup(service.hostname, view.namespace, view.labels, service.namespace)
 
     def mtls(self, namespace: str, labels: Labels, port: int) -> Mtls:
         """Return what a workload accepts on one of its ports."""
-        for number, found in self.indexes.peers.ports(namespace, labels):
-            if number == port:
-                return found
-        return self.indexes.peers.workload(namespace, labels)
+        return self._indexes.peers.mtls(namespace, labels, port)
 
     def port_mtls(self, namespace: str, labels: Labels) -> tuple[tuple[int, Mtls], ...]:
         """Return the ports with a portLevelMtls entry for this workload, sorted by port."""
-        return self.indexes.peers.ports(namespace, labels)
+        return self._indexes.peers.ports(namespace, labels)
 
     def gateways(self, view: View) -> tuple[GatewayServers, ...]:
-        """Return the Gateways that select this router, oldest first."""
-        labels = dict(view.labels)
-        return tuple(g for g in self.indexes.gateways if selects(pairs(g.spec.selector), labels))
+        """Return the Gateways that select this router, oldest first; none for a sidecar."""
+        return self._indexes.gateways.of(view.labels) if view.role is Role.ROUTER else ()
 
     def gateway_routing(self, view: View, gateway: str) -> tuple[Routing, ...]:
-        """Return the VirtualServices bound to a gateway and visible to the view, oldest first."""
-        return self.indexes.routes.of_gateway(gateway, view.namespace)
+        """Return the VirtualServices bound to `NAMESPACE/NAME` and visible to the view, by precedence."""
+        return self._indexes.routes.of_gateway(gateway, view.namespace)
 
     def delegate(self, namespace: str, name: str, root_namespace: str) -> Routing | None:
         """Return a delegate VirtualService visible to the root's namespace."""
-        return self.indexes.routes.delegate(namespace, name, root_namespace)
+        return self._indexes.routes.delegate(namespace, name, root_namespace)
 
     def workload_at(self, address: str) -> Workload | None:
         """Return the workload that has this address."""
-        return self.catalog.by_address.get(address)
+        return self.catalog.workload_at(address)
 
     def secret(self, namespace: str, name: str) -> SecretData | None:
         """Return a TLS credential."""
@@ -159,124 +143,102 @@ class World:
         """Return the CA in a ConfigMap."""
         return secrets.config_map(self.resources, namespace, name)
 
-    def names(self, view: View) -> NameTable:
-        """Return the DNS names that the view may see."""
-        scope = self.scope(view)
-        found = self._names.get(id(scope))
-        if found is None:
-            found = self._names[id(scope)] = name_table(scope, self.catalog)
-        return found
 
+def empty(home: str = HOME, domain: str = "cluster.local") -> World:
+    """Return the snapshot of nothing, number 0: where every history starts.
 
-_CATALOG_KINDS = {(CORE, "Service"), (NETWORKING, "ServiceEntry"), (NETWORKING, "WorkloadEntry")}
-_POLICY_KINDS = {
-    "rules": (NETWORKING, "DestinationRule"),
-    "peers": (SECURITY, "PeerAuthentication"),
-    "routes": (NETWORKING, "VirtualService"),
-    "gateways": (NETWORKING, "Gateway"),
-    "sidecars": (NETWORKING, "Sidecar"),
-}
+    `domain` is the DNS domain of services (`NAME.NAMESPACE.svc.DOMAIN`).
+    """
+    resources = ResourceSet()
+    mesh = mesh_of(resources, home, domain)
+    return World(0, resources, home, mesh, _nothing(mesh), Impact())
 
 
 def build(previous: World, resources: ResourceSet, changes: Changes) -> World:
-    """Return the snapshot of `resources`, sharing with `previous` what `changes` do not touch."""
-    kinds = frozenset((key.group, key.kind) for key in changes.keys)
-    if (MESH, "MeshConfig") in kinds:
-        return _from_scratch(previous.version + 1, resources, mesh_of(resources))
-    endpoint_changes: frozenset[ServiceKey] | None = None
-    catalog = previous.catalog
-    if affects.only_entries(changes):
-        catalog, endpoint_changes = join.update_entries(catalog, resources, changes.keys)
-    elif kinds & _CATALOG_KINDS:
-        catalog = join.build(resources, previous.mesh.domain)
-    indexes = _next_indexes(previous, resources, kinds)
-    memo = _next_memo(previous, catalog, indexes)
-    return World(
-        previous.version + 1, resources, previous.mesh, catalog, indexes, memo, endpoint_changes
-    )
+    """Return the snapshot of `resources`, sharing with `previous` what `changes` do not touch.
 
-
-def _from_scratch(version: int, resources: ResourceSet, mesh: Mesh) -> World:
-    catalog = join.build(resources, mesh.domain)
-    return World(version, resources, mesh, catalog, _indexes(resources, mesh), _no_memo())
-
-
-def _no_memo() -> Memo:
-    return Memo(scopes={}, policies={})
-
-
-def _next_memo(previous: World, catalog: Catalog, indexes: Indexes) -> Memo:
-    same = previous.catalog.services is catalog.services
-    before = previous.indexes
-    scopes = same and before.routes is indexes.routes and before.sidecars is indexes.sidecars
-    return Memo(
-        scopes=previous.memo.scopes if scopes else {},
-        policies=previous.memo.policies if same and before.rules is indexes.rules else {},
-    )
-
-
-def _next_indexes(
-    previous: World, resources: ResourceSet, kinds: frozenset[tuple[str, str]]
-) -> Indexes:
-    before = previous.indexes
-    changed = {name for name, kind in _POLICY_KINDS.items() if kind in kinds}
-    if not changed:
-        return before
+    `changes` are the differences between `previous.resources` and `resources`.
+    """
     mesh = previous.mesh
+    if any((key.group, key.kind) == (MESH, "MeshConfig") for key in changes.keys):
+        fresh = mesh_of(resources, previous.home, mesh.domain)
+        if fresh.config != mesh.config:
+            return _rebuilt(previous, resources, changes, fresh)
+    indexes, impact = _following(previous.indexes, mesh, resources, changes)
+    return World(previous.version + 1, resources, previous.home, mesh, indexes, impact)
+
+
+def _rebuilt(previous: World, resources: ResourceSet, changes: Changes, mesh: Mesh) -> World:
+    whole = Changes(added=frozenset(resources))
+    indexes, found = _following(_nothing(mesh), mesh, resources, whole)
+    old, new = previous.catalog, indexes.catalog
+    impact = Impact(
+        keys=changes.keys,
+        types=affects.ALL,
+        services=found.services | frozenset(old.services),
+        endpoints=frozenset(old.endpoints) | frozenset(new.endpoints),
+        is_full=True,
+    )
+    return World(previous.version + 1, resources, previous.home, mesh, indexes, impact)
+
+
+def _nothing(mesh: Mesh) -> Indexes:
+    root = mesh.root_namespace
+    routes = Routes(mesh.domain, mesh.virtual_service_export_to)
+    sidecars = Sidecars((), root)
+    seen = Seen({}, mesh.default_export_to)
     return Indexes(
-        rules=_rules(resources, mesh) if "rules" in changed else before.rules,
-        peers=_peers(resources, mesh) if "peers" in changed else before.peers,
-        routes=_routes(resources, mesh) if "routes" in changed else before.routes,
-        gateways=_gateways(resources) if "gateways" in changed else before.gateways,
-        sidecars=_sidecars(resources, mesh) if "sidecars" in changed else before.sidecars,
+        catalog=join.EMPTY,
+        routes=routes,
+        rules=Rules(mesh.domain, root, mesh.destination_rule_export_to),
+        peers=PeerPolicies((), root),
+        gateways=Gateways(()),
+        sidecars=sidecars,
+        seen=seen,
+        scopes=Scopes(seen, routes, sidecars, mesh),
     )
 
 
-def _indexes(resources: ResourceSet, mesh: Mesh) -> Indexes:
-    return Indexes(
-        rules=_rules(resources, mesh),
-        peers=_peers(resources, mesh),
-        routes=_routes(resources, mesh),
-        gateways=_gateways(resources),
-        sidecars=_sidecars(resources, mesh),
+def _following(
+    before: Indexes, mesh: Mesh, resources: ResourceSet, changes: Changes
+) -> tuple[Indexes, Impact]:
+    by_kind = _by_kind(resources, changes)
+
+    def changed(group: str, kind: str) -> Mapping[Key, Resource | None]:
+        return by_kind.get((group, kind), {})
+
+    catalog, touched = join.update(before.catalog, resources, changes, mesh.domain)
+    root = mesh.root_namespace
+    virtual_services = changed(NETWORKING, "VirtualService")
+    rules = changed(NETWORKING, "DestinationRule")
+    routes = before.routes.updated(virtual_services) if virtual_services else before.routes
+    peers, gateways, sidecars, seen = before.peers, before.gateways, before.sidecars, before.seen
+    if changed(SECURITY, "PeerAuthentication"):
+        peers = PeerPolicies(resources.of(SECURITY, "PeerAuthentication"), root)
+    if changed(NETWORKING, "Gateway"):
+        gateways = Gateways(resources.of(NETWORKING, "Gateway"))
+    if changed(NETWORKING, "Sidecar"):
+        sidecars = Sidecars(resources.of(NETWORKING, "Sidecar"), root)
+    if touched.services:
+        seen = Seen(catalog.by_host, mesh.default_export_to)
+    same = routes is before.routes and sidecars is before.sidecars and seen is before.seen
+    indexes = Indexes(
+        catalog=catalog,
+        routes=routes,
+        rules=before.rules.updated(rules) if rules else before.rules,
+        peers=peers,
+        gateways=gateways,
+        sidecars=sidecars,
+        seen=seen,
+        scopes=before.scopes if same else Scopes(seen, routes, sidecars, mesh),
     )
+    return indexes, affects.impact(changes, touched, before.catalog, catalog)
 
 
-def _rules(resources: ResourceSet, mesh: Mesh) -> Rules:
-    found = resources.of(NETWORKING, "DestinationRule")
-    return Rules(found, mesh.domain, mesh.destination_rule_export_to)
-
-
-def _peers(resources: ResourceSet, mesh: Mesh) -> PeerPolicies:
-    return PeerPolicies(resources.of(SECURITY, "PeerAuthentication"), mesh.root_namespace)
-
-
-def _routes(resources: ResourceSet, mesh: Mesh) -> Routes:
-    found = resources.of(NETWORKING, "VirtualService")
-    return Routes(found, mesh.domain, mesh.virtual_service_export_to)
-
-
-def _sidecars(resources: ResourceSet, mesh: Mesh) -> Sidecars:
-    return Sidecars(resources.of(NETWORKING, "Sidecar"), mesh.root_namespace)
-
-
-def _gateways(resources: ResourceSet) -> tuple[GatewayServers, ...]:
-    return tuple(_gateway(resource) for resource in resources.of(NETWORKING, "Gateway"))
-
-
-def _gateway(resource: Resource) -> GatewayServers:
-    spec = resource.spec
-    assert isinstance(spec, Gateway)
-    return GatewayServers(resource=resource, spec=spec)
-
-
-def _by_address(catalog: Catalog) -> dict[str, tuple[ServiceKey, ...]]:
-    found: dict[str, dict[ServiceKey, None]] = {}
-    for key, endpoints in catalog.endpoints.items():
-        for endpoint in endpoints:
-            found.setdefault(endpoint.address, {})[key] = None
-    return {address: tuple(keys) for address, keys in found.items()}
-
-
-EMPTY = _from_scratch(0, ResourceSet(), Mesh())
-"""The world before anything is known."""
+def _by_kind(
+    resources: ResourceSet, changes: Changes
+) -> dict[tuple[str, str], dict[Key, Resource | None]]:
+    found: dict[tuple[str, str], dict[Key, Resource | None]] = {}
+    for key in changes.keys:
+        found.setdefault((key.group, key.kind), {})[key] = resources.get(key)
+    return found

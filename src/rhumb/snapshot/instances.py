@@ -1,50 +1,62 @@
 """Proxy -> View: which service ports a workload serves, and what its proxy can do."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 
-from rhumb.model.endpoint import Endpoint
 from rhumb.model.proxy import Proxy, Role
-from rhumb.model.service import Protocol, Service
+from rhumb.model.service import Protocol, Registry, Service
+from rhumb.registry import kubernetes
+from rhumb.registry.conflicts import contributing
 from rhumb.registry.join import Catalog, ServiceKey
-from rhumb.registry.workloads import selects
+from rhumb.registry.workloads import Entry, selects
 from rhumb.snapshot.view import Capabilities, Instance, View
 
 
-def view(proxy: Proxy, catalog: Catalog, by_address: Mapping[str, tuple[ServiceKey, ...]]) -> View:
+def view(proxy: Proxy, catalog: Catalog, domain: str) -> View:
     """Return what matters of a proxy.
 
-    A sidecar serves a port when one of its addresses is among the service's endpoints in its own
-    namespace; a workload that is not registered (yet) is matched by the service's selector instead.
+    It serves a port when one of its addresses is among the service's endpoints in its own namespace; a
+    workload that is not registered (yet) is matched by the service's selector instead. What the proxy does
+    not say of itself (labels, locality, network, cluster) its WorkloadEntry says.
     """
-    instances = _instances(proxy, catalog, by_address) if proxy.role is Role.SIDECAR else ()
+    own = _entry(proxy, catalog)
+    known = own.workload if own is not None else None
+    labels = proxy.labels or (known.labels if known else ())
+    instances = _instances(proxy, catalog) if proxy.role is not Role.AGENT else ()
     return View(
         role=proxy.role,
         namespace=proxy.namespace,
-        labels=proxy.labels,
+        domain=_domain(proxy.domain) or domain,
+        labels=labels,
         service_account=proxy.service_account,
-        locality=proxy.locality,
-        network=proxy.network,
-        cluster=proxy.cluster,
+        locality=known.locality if known and not proxy.locality.region else proxy.locality,
+        network=proxy.network or (known.network if known else ""),
+        cluster=proxy.cluster or (known.cluster if known else ""),
         interception=proxy.interception,
         instances=instances,
         capabilities=capabilities(proxy.metadata, proxy.addresses),
     )
 
 
-def _instances(
-    proxy: Proxy, catalog: Catalog, by_address: Mapping[str, tuple[ServiceKey, ...]]
-) -> tuple[Instance, ...]:
-    found: set[Instance] = set()
-    addresses = set(proxy.addresses)
-    for key in {key for a in addresses for key in by_address.get(a, ())}:
-        service = catalog.services[key]
-        if service.namespace != proxy.namespace:
-            continue
-        for endpoint in catalog.endpoints[key]:
-            if endpoint.address in addresses and _is_own(endpoint, proxy):
-                found |= _instance(service, endpoint.service_port, endpoint.port)
-    if not found:
-        found = _by_labels(proxy, catalog)
+def _domain(text: str) -> str:
+    """Read `cluster.local` from `NAMESPACE.svc.cluster.local`."""
+    return text.partition(".svc.")[2]
+
+
+def _entry(proxy: Proxy, catalog: Catalog) -> Entry | None:
+    found = [
+        e
+        for address in proxy.addresses
+        for e in catalog.entries_at.get(address, ())
+        if e.workload.namespace == proxy.namespace
+    ]
+    names = (str(proxy.metadata.get("WORKLOAD_ENTRY") or ""), proxy.name)
+    named = next((e for name in names for e in found if e.name == name), None)
+    return named or next(iter(found), None)
+
+
+def _instances(proxy: Proxy, catalog: Catalog) -> tuple[Instance, ...]:
+    found = set(_by_address(proxy, catalog)) or set(_by_labels(proxy, catalog))
     return tuple(
         sorted(
             found,
@@ -53,30 +65,65 @@ def _instances(
     )
 
 
-def _is_own(endpoint: Endpoint, proxy: Proxy) -> bool:
+def _by_address(proxy: Proxy, catalog: Catalog) -> Iterator[Instance]:
+    addresses = set(proxy.addresses)
+    for key in {key for a in addresses for key in catalog.served_at.get(a, ())}:
+        service = catalog.services[key]
+        if service.namespace != proxy.namespace:
+            continue
+        for endpoint in catalog.endpoints[key]:
+            if endpoint.address in addresses and _is_own(endpoint.hostname, proxy):
+                yield from _instance(service, endpoint.service_port, endpoint.port)
+
+
+def _is_own(name: str, proxy: Proxy) -> bool:
     """Tell this workload's endpoints from those of others behind the same address.
 
     Without capture all sidecars of a machine share 127.0.0.1; then the entry's name decides.
     """
     entry = str(proxy.metadata.get("WORKLOAD_ENTRY") or "")
-    return not entry or not endpoint.hostname or endpoint.hostname == entry
+    return not entry or not name or name == entry
 
 
-def _by_labels(proxy: Proxy, catalog: Catalog) -> set[Instance]:
-    found: set[Instance] = set()
+def _by_labels(proxy: Proxy, catalog: Catalog) -> Iterator[Instance]:
     labels = dict(proxy.labels)
-    for (_, namespace), service in catalog.services.items():
-        if namespace == proxy.namespace and service.selector and selects(service.selector, labels):
-            for port in service.ports:
-                found |= _instance(service, port.number, port.target_port or port.number)
+    keys: set[ServiceKey] = set()
+    for pair in proxy.labels:
+        keys.update(catalog.selecting.get((proxy.namespace, pair), ()))
+    named = _named_ports(proxy.metadata)
+    for key in keys:
+        service = catalog.services[key]
+        for claim in contributing(catalog.claims[key]):
+            selector = claim.service.selector
+            if not selector or not selects(selector, labels):
+                continue
+            targets: Mapping[int, int | str] = {}
+            if claim.service.registry is Registry.KUBERNETES:
+                targets = kubernetes.target_ports(claim.resource)
+            for port in claim.service.ports:
+                target = targets.get(port.number, port.target_port or port.number)
+                number = named.get(target, 0) if isinstance(target, str) else target
+                yield from _instance(service, port.number, number)
+
+
+def _named_ports(metadata: Mapping[str, object]) -> dict[str, int]:
+    """Read POD_PORTS, a JSON text: `[{"name": "http", "containerPort": 8080}]`."""
+    said = metadata.get("POD_PORTS")
+    try:
+        ports = json.loads(said) if isinstance(said, str) else said
+    except ValueError:
+        return {}
+    found = {}
+    for port in ports if isinstance(ports, list) else ():
+        if isinstance(port, Mapping) and isinstance(port.get("containerPort"), int):
+            found[str(port.get("name"))] = int(port["containerPort"])
     return found
 
 
-def _instance(service: Service, number: int, target: int) -> set[Instance]:
+def _instance(service: Service, number: int, target: int) -> Iterator[Instance]:
     port = service.port(number)
-    if port is None or port.protocol is Protocol.UDP or not target:
-        return set()
-    return {Instance(service.hostname, service.namespace, port, target, service.created)}
+    if port is not None and port.protocol is not Protocol.UDP and target:
+        yield Instance(service.hostname, service.namespace, port, target, service.created)
 
 
 def capabilities(metadata: Mapping[str, object], addresses: tuple[str, ...]) -> Capabilities:

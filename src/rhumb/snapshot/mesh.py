@@ -12,29 +12,33 @@ from rhumb.model.resource import ResourceSet
 from rhumb.snapshot.snapshot import Mesh
 
 
-def mesh(resources: ResourceSet) -> Mesh:
-    """Return the settings of the oldest MeshConfig; without one, Istio's defaults."""
-    found = resources.of(MESH, "MeshConfig")
-    if not found:
-        return Mesh()
-    config = found[0].spec
+def mesh(resources: ResourceSet, home: str, domain: str) -> Mesh:
+    """Return the settings of the MeshConfig in the control plane's namespace, else Istio's defaults.
+
+    A MeshConfig of any other namespace means nothing: whoever may write there does not rule the mesh.
+    """
+    found = [r for r in resources.of(MESH, "MeshConfig") if r.meta.namespace == home]
+    config = found[0].spec if found else MeshConfig()
     assert isinstance(config, MeshConfig)
-    return resolve(config)
+    return resolve(config, home, domain)
 
 
-def resolve(config: MeshConfig) -> Mesh:
+def resolve(config: MeshConfig, home: str, domain: str) -> Mesh:
     """Fill in the defaults of one MeshConfig."""
-    default = Mesh()
+    default = Mesh(domain=domain, root_namespace=home)
     outbound, inbound = config.outbound_traffic_policy, config.inbound_traffic_policy
     detection = config.protocol_detection_timeout
     return Mesh(
+        domain=domain,
         trust_domain=config.trust_domain or default.trust_domain,
         trust_domain_aliases=config.trust_domain_aliases,
         root_namespace=config.root_namespace or default.root_namespace,
         outbound_allow_any=outbound is None or outbound.mode is not MeshOutboundMode.REGISTRY_ONLY,
         inbound_localhost=inbound is not None and inbound.mode is InboundTrafficMode.LOCALHOST,
         auto_mtls=config.enable_auto_mtls is not False,
-        connect_timeout_ms=config.connect_timeout.ms if config.connect_timeout else 10_000,
+        connect_timeout_ms=(
+            config.connect_timeout.ms if config.connect_timeout else default.connect_timeout_ms
+        ),
         protocol_detection_timeout_ms=detection.ms if detection else 0,
         proxy_listen_port=config.proxy_listen_port or default.proxy_listen_port,
         proxy_inbound_listen_port=(

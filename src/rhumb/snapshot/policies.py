@@ -1,4 +1,4 @@
-"""DestinationRules and PeerAuthentications: which one is in force."""
+"""DestinationRules: which one is in force for a host (Istio: destinationRuleIndex)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,11 +6,10 @@ import msgspec
 
 from rhumb.base import hosts
 from rhumb.model.endpoint import Labels
-from rhumb.model.kinds.destination_rule import DestinationRule
-from rhumb.model.kinds.peer_authentication import MutualTlsMode, PeerAuthentication
-from rhumb.model.resource import Resource
+from rhumb.model.kinds.destination_rule import DestinationRule, Subset
+from rhumb.model.resource import Key, Resource
 from rhumb.registry.workloads import pairs, selects
-from rhumb.snapshot.snapshot import Mtls, MtlsMode, Policy
+from rhumb.snapshot.snapshot import Policy
 from rhumb.snapshot.visible import exported
 
 
@@ -18,147 +17,175 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """DestinationRules of one namespace, host, exportTo and selector, merged."""
 
     host: str
-    namespace: str
     export_to: tuple[str, ...]
+    """Sorted; empty: the mesh default."""
     selector: Labels
     policy: Policy
 
 
+class HostTable:
+    """Rules by host; the most specific host decides, whether or not its rules fit."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._exact: dict[str, list[Rule]] = {}
+        wild: dict[str, list[Rule]] = {}
+        for rule in rules:
+            table = wild if hosts.is_wildcard(rule.host) else self._exact
+            table.setdefault(rule.host, []).append(rule)
+        self._wild = sorted(wild.items(), key=lambda item: hosts.specificity(item[0]))
+
+    def find(self, host: str) -> Sequence[Rule]:
+        """Return the rules of the most specific host that covers `host`."""
+        found = self._exact.get(host)
+        if found is not None:
+            return found
+        return next((rules for wild, rules in self._wild if hosts.covers(wild, host)), ())
+
+
+class NamespaceRules:
+    """The DestinationRules of one namespace, in three tables."""
+
+    def __init__(
+        self, resources: Iterable[Resource], namespace: str, domain: str, default: Sequence[str]
+    ) -> None:
+        self.resources = {r.key: r for r in resources}
+        # Rules that select workloads come first, as in Istio: a general one must not hide them.
+        ordered = sorted(
+            self.resources.values(), key=lambda r: (not _selector(_spec(r)), r.age_key)
+        )
+        made = _merged(ordered, namespace, domain)
+        private = [r for r in made if _is_private(r.export_to, default, namespace)]
+        self.own = HostTable(r for r in made if _serves_home(r.export_to, namespace))
+        self.exported = HostTable(r for r in made if r not in private)
+        self.private = HostTable(private)
+
+
 class Rules:
-    """The DestinationRules of the mesh, by namespace (Istio: destinationRuleIndex)."""
+    """The DestinationRules of the mesh, by namespace."""
 
-    def __init__(self, resources: Iterable[Resource], domain: str, default: Sequence[str]) -> None:
+    def __init__(self, domain: str, root: str, default: Sequence[str]) -> None:
+        self._domain = domain
+        self._root = root
         self._default = default
-        found: dict[tuple[str, str, tuple[str, ...], Labels], list[Resource]] = {}
-        for resource in resources:
-            spec = resource.spec
-            assert isinstance(spec, DestinationRule)
-            namespace = resource.meta.namespace
-            host = hosts.fqdn(spec.host, namespace, domain)
-            selector = pairs(spec.workload_selector.match_labels) if spec.workload_selector else ()
-            export_to = (".",) if selector else tuple(sorted(spec.export_to))
-            found.setdefault((namespace, host, export_to, selector), []).append(resource)
-        self._exact: dict[tuple[str, str], list[Rule]] = {}
-        self._wild: dict[str, list[Rule]] = {}
-        for (namespace, host, export_to, selector), group in found.items():
-            rule = Rule(
-                host=host,
-                namespace=namespace,
-                export_to=export_to,
-                selector=selector,
-                policy=_merge(group, host),
-            )
-            if hosts.is_wildcard(host):
-                self._wild.setdefault(namespace, []).append(rule)
-            else:
-                self._exact.setdefault((namespace, host), []).append(rule)
-        for rules in self._wild.values():
-            rules.sort(key=lambda r: hosts.specificity(r.host))
+        self._by_namespace: dict[str, NamespaceRules] = {}
 
-    def lookup(
-        self, host: str, client: str, labels: Labels, service: str, root: str
-    ) -> Policy | None:
-        """Return the policy for a host: client namespace, then the service's, then the root namespace."""
-        for namespace in dict.fromkeys((client, service, root)):
-            found = self._in(namespace, host, client, dict(labels))
-            if found is not None:
-                return found.policy
+    def updated(self, changed: Mapping[Key, Resource | None]) -> "Rules":
+        """Return the index after some DestinationRules changed (None: went); the rest is shared."""
+        following = Rules(self._domain, self._root, self._default)
+        following._by_namespace = dict(self._by_namespace)
+        for namespace in {key.namespace for key in changed}:
+            before = self._by_namespace.get(namespace)
+            kept = dict(before.resources) if before else {}
+            for key, resource in changed.items():
+                if key.namespace == namespace:
+                    kept.pop(key, None)
+                    if resource is not None:
+                        kept[key] = resource
+            following._by_namespace.pop(namespace, None)
+            if kept:
+                following._by_namespace[namespace] = NamespaceRules(
+                    kept.values(), namespace, self._domain, self._default
+                )
+        return following
+
+    def lookup(self, host: str, client: str, labels: Labels, service: str) -> Policy | None:
+        """Return the policy for a host: client namespace, then the service's, then the root namespace.
+
+        A client in the root namespace looks there last, lest mesh-wide rules hide a service's own;
+        only rules private to the root namespace come first.
+        """
+        known = self._by_namespace.get(client)
+        if known is not None:
+            table = known.private if client == self._root else known.own
+            found = table.find(host)
+            if found:
+                return _for_workload(found, labels)
+        for namespace in dict.fromkeys((service, self._root)):
+            found = self._exported(namespace, host, client)
+            if found:
+                return _for_workload(found, labels)
         return None
 
-    def _in(self, namespace: str, host: str, client: str, labels: Mapping[str, str]) -> Rule | None:
-        exact = self._exact.get((namespace, host), [])
-        wild = [r for r in self._wild.get(namespace, []) if hosts.covers(r.host, host)]
-        visible = [
+    def _exported(self, namespace: str, host: str, client: str) -> Sequence[Rule]:
+        known = self._by_namespace.get(namespace)
+        if known is None:
+            return ()
+        return [
             r
-            for r in (*exact, *wild)
+            for r in known.exported.find(host)
             if exported(r.export_to, self._default, namespace, client)
-            and selects(r.selector, labels)
         ]
-        if not visible:
-            return None
-        best = visible[0].host
-        # Among rules of one host, one that selects this workload beats the general one.
-        return min((r for r in visible if r.host == best), key=lambda r: -len(r.selector))
+
+
+def _for_workload(rules: Sequence[Rule], labels: Labels) -> Policy | None:
+    """Return the first rule that selects the workload, else the oldest for all workloads."""
+    named = dict(labels)
+    for rule in rules:
+        if rule.selector and selects(rule.selector, named):
+            return rule.policy
+    return next((rule.policy for rule in rules if not rule.selector), None)
+
+
+def _spec(resource: Resource) -> DestinationRule:
+    assert isinstance(resource.spec, DestinationRule)
+    return resource.spec
+
+
+def _selector(spec: DestinationRule) -> Labels:
+    return pairs(spec.workload_selector.match_labels) if spec.workload_selector else ()
+
+
+def _serves_home(export_to: tuple[str, ...], namespace: str) -> bool:
+    return not export_to or any(to in ("*", ".", namespace) for to in export_to)
+
+
+def _is_private(export_to: tuple[str, ...], default: Sequence[str], namespace: str) -> bool:
+    if not export_to:
+        return "." in default
+    return len(export_to) == 1 and export_to[0] in (".", namespace)
+
+
+def _merged(resources: Iterable[Resource], namespace: str, domain: str) -> list[Rule]:
+    groups: dict[tuple[str, tuple[str, ...], Labels], list[Resource]] = {}
+    for resource in resources:
+        spec = _spec(resource)
+        host = hosts.fqdn(spec.host, namespace, domain)
+        selector = _selector(spec)
+        # A rule for some workloads of its namespace means nothing to other namespaces.
+        export_to = (".",) if selector else tuple(sorted(set(spec.export_to)))
+        _join(groups, host, export_to, selector, resource)
+    return [
+        Rule(host=host, export_to=export_to, selector=selector, policy=_merge(group, host))
+        for (host, export_to, selector), group in groups.items()
+    ]
+
+
+def _join(
+    groups: dict[tuple[str, tuple[str, ...], Labels], list[Resource]],
+    host: str,
+    export_to: tuple[str, ...],
+    selector: Labels,
+    resource: Resource,
+) -> None:
+    """Add to the group of equal visibility, and to older ones that are seen by fewer."""
+    for (other, visible, selected), group in groups.items():
+        narrower = visible and visible != export_to and set(visible) < set(export_to)
+        if other == host and selected == selector and narrower:
+            group.append(resource)
+    groups.setdefault((host, export_to, selector), []).append(resource)
 
 
 def _merge(group: list[Resource], host: str) -> Policy:
-    subsets: dict[str, object] = {}
+    """Join subsets (the first of a name stays) and take the first top traffic policy there is."""
+    subsets: dict[str, Subset] = {}
     policy = None
-    first = group[0].spec
-    assert isinstance(first, DestinationRule)
     for resource in group:
-        spec = resource.spec
-        assert isinstance(spec, DestinationRule)
+        spec = _spec(resource)
         policy = policy or spec.traffic_policy
         for subset in spec.subsets:
             subsets.setdefault(subset.name, subset)
+    first = _spec(group[0])
     merged = msgspec.structs.replace(
         first, host=host, traffic_policy=policy, subsets=tuple(subsets.values())
     )
     return Policy(resources=tuple(group), spec=merged)
-
-
-_MODES = {
-    MutualTlsMode.DISABLE: MtlsMode.DISABLE,
-    MutualTlsMode.PERMISSIVE: MtlsMode.PERMISSIVE,
-    MutualTlsMode.STRICT: MtlsMode.STRICT,
-}
-
-
-class PeerPolicies:
-    """The PeerAuthentications of the mesh: workload over namespace over mesh; the oldest in a level."""
-
-    def __init__(self, resources: Iterable[Resource], root: str) -> None:
-        self._root = root
-        self._wide: dict[str, Resource] = {}
-        self._selecting: dict[str, list[Resource]] = {}
-        for resource in resources:
-            spec = resource.spec
-            assert isinstance(spec, PeerAuthentication)
-            if spec.selector is not None and spec.selector.match_labels:
-                self._selecting.setdefault(resource.meta.namespace, []).append(resource)
-            else:
-                self._wide.setdefault(resource.meta.namespace, resource)
-
-    def workload(self, namespace: str, labels: Labels) -> Mtls:
-        """Return the mode of a workload for ports without an entry of their own."""
-        for resource in self._levels(namespace, labels):
-            spec = resource.spec
-            assert isinstance(spec, PeerAuthentication)
-            mode = _MODES.get(spec.mtls.mode) if spec.mtls else None
-            if mode is not None:
-                return Mtls(mode, resource, "spec.mtls.mode")
-        return Mtls(MtlsMode.PERMISSIVE)
-
-    def ports(self, namespace: str, labels: Labels) -> tuple[tuple[int, Mtls], ...]:
-        """Return the ports with an entry of their own, resolved; UNSET inherits."""
-        chosen = self._selected(namespace, labels)
-        if chosen is None:
-            return ()
-        spec = chosen.spec
-        assert isinstance(spec, PeerAuthentication)
-        inherited = self.workload(namespace, labels)
-        found = []
-        for port, mtls in sorted(spec.port_level_mtls.items()):
-            mode = _MODES.get(mtls.mode)
-            field = f"spec.portLevelMtls[{port}]"
-            found.append((port, Mtls(mode, chosen, field) if mode is not None else inherited))
-        return tuple(found)
-
-    def _selected(self, namespace: str, labels: Labels) -> Resource | None:
-        named = dict(labels)
-        for resource in self._selecting.get(namespace, []):
-            spec = resource.spec
-            assert isinstance(spec, PeerAuthentication)
-            assert spec.selector is not None
-            if selects(pairs(spec.selector.match_labels), named):
-                return resource
-        return None
-
-    def _levels(self, namespace: str, labels: Labels) -> list[Resource]:
-        levels = (
-            self._selected(namespace, labels),
-            self._wide.get(namespace) if namespace != self._root else None,
-            self._wide.get(self._root),
-        )
-        return [level for level in levels if level is not None]

@@ -1,45 +1,88 @@
 """VirtualServices: made full, ordered, and found by gateway."""
 
-from collections.abc import Iterable, Sequence
+import bisect
+from collections.abc import Iterable, Mapping, Sequence
 
 from rhumb.model.kinds.virtual_service import VirtualService
-from rhumb.model.resource import Resource
+from rhumb.model.resource import Key, Resource
 from rhumb.snapshot import names
 from rhumb.snapshot.snapshot import Routing
-from rhumb.snapshot.visible import exported, privacy
+from rhumb.snapshot.visible import exported, level
 
 
 class Routes:
     """The VirtualServices of the mesh (Istio: virtualServiceIndex).
 
-    On sidecars the precedence is: namespace-private, then exported to some, then public; the oldest
-    first in each. On gateways it is age alone.
+    Precedence for one viewer: namespace-private, then exported to some, then public; the oldest first
+    in each.
     """
 
-    def __init__(self, resources: Iterable[Resource], domain: str, default: Sequence[str]) -> None:
+    def __init__(self, domain: str, default: Sequence[str]) -> None:
+        self._domain = domain
         self._default = default
+        self._by_key: dict[Key, Routing] = {}
         self._by_gateway: dict[str, list[Routing]] = {}
+        """Oldest first."""
         self._delegates: dict[tuple[str, str], Routing] = {}
-        for resource in resources:
-            spec = resource.spec
-            assert isinstance(spec, VirtualService)
-            namespace = resource.meta.namespace
-            full = names.virtual_service(spec, namespace, domain)
-            routing = Routing(resource=resource, spec=full)
-            if not spec.hosts:
-                self._delegates[namespace, resource.meta.name] = routing
-                continue
-            for gateway in dict.fromkeys(full.gateways):
-                self._by_gateway.setdefault(gateway, []).append(routing)
+        self._seen: dict[tuple[str, str], tuple[Routing, ...]] = {}
+        """What was asked of this very index: (gateway, viewer)."""
+
+    def updated(self, changed: Mapping[Key, Resource | None]) -> "Routes":
+        """Return the index after some VirtualServices changed (None: went); the rest is shared."""
+        following = Routes(self._domain, self._default)
+        following._by_key = dict(self._by_key)
+        following._by_gateway = dict(self._by_gateway)
+        following._delegates = dict(self._delegates)
+        touched: dict[str, list[Routing]] = {}
+        for key, resource in changed.items():
+            before = following._by_key.pop(key, None)
+            if before is not None:
+                following._remove(key, before, touched)
+            if resource is not None:
+                following._add(key, resource, touched)
+        for gateway, bound in touched.items():
+            if bound:
+                following._by_gateway[gateway] = bound
+            else:
+                following._by_gateway.pop(gateway, None)
+        following._seen = {k: v for k, v in self._seen.items() if k[0] not in touched}
+        return following
+
+    def _remove(self, key: Key, before: Routing, touched: dict[str, list[Routing]]) -> None:
+        self._delegates.pop((key.namespace, key.name), None)
+        for gateway in _gateways(before.spec):
+            bound = self._bound(gateway, touched)
+            touched[gateway] = [r for r in bound if r is not before]
+
+    def _add(self, key: Key, resource: Resource, touched: dict[str, list[Routing]]) -> None:
+        spec = resource.spec
+        assert isinstance(spec, VirtualService)
+        full = names.virtual_service(spec, key.namespace, self._domain)
+        routing = self._by_key[key] = Routing(resource=resource, spec=full)
+        if not spec.hosts:
+            self._delegates[key.namespace, key.name] = routing
+            return
+        for gateway in _gateways(full):
+            bound = self._bound(gateway, touched)
+            bisect.insort(bound, routing, key=lambda r: r.resource.age_key)
+
+    def _bound(self, gateway: str, touched: dict[str, list[Routing]]) -> list[Routing]:
+        if gateway not in touched:
+            touched[gateway] = list(self._by_gateway.get(gateway, ()))
+        return touched[gateway]
 
     def of_gateway(self, gateway: str, viewer: str) -> tuple[Routing, ...]:
-        """Return what is bound to a gateway and visible to a namespace, oldest first."""
-        return tuple(r for r in self._by_gateway.get(gateway, []) if self._visible(r, viewer))
+        """Return what is bound to a gateway and visible to a namespace, in order of precedence."""
+        found = self._seen.get((gateway, viewer))
+        if found is None:
+            seen = [r for r in self._by_gateway.get(gateway, ()) if self._visible(r, viewer)]
+            seen.sort(key=lambda r: self._level(r, viewer))  # stable: age decides within a level
+            found = self._seen[gateway, viewer] = tuple(seen)
+        return found
 
     def of_mesh(self, viewer: str) -> tuple[Routing, ...]:
         """Return what sidecars of a namespace may see, in order of precedence."""
-        found = self.of_gateway(names.MESH_GATEWAY, viewer)
-        return tuple(sorted(found, key=self._privacy))  # stable: age decides within a level
+        return self.of_gateway(names.MESH_GATEWAY, viewer)
 
     def delegate(self, namespace: str, name: str, root_namespace: str) -> Routing | None:
         """Return a delegate visible to its root's namespace."""
@@ -50,5 +93,10 @@ class Routes:
         home = routing.resource.meta.namespace
         return exported(routing.spec.export_to, self._default, home, viewer)
 
-    def _privacy(self, routing: Routing) -> int:
-        return privacy(routing.spec.export_to, self._default, routing.resource.meta.namespace)
+    def _level(self, routing: Routing, viewer: str) -> int:
+        home = routing.resource.meta.namespace
+        return level(routing.spec.export_to, self._default, home, viewer)
+
+
+def _gateways(spec: VirtualService) -> Iterable[str]:
+    return dict.fromkeys(spec.gateways) if spec.hosts else ()

@@ -1,19 +1,23 @@
 """What one view may see: the Sidecar that selects it, or everything that is exported to its namespace."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
 
 from rhumb.base import hosts
 from rhumb.model.endpoint import Labels
 from rhumb.model.kinds import sidecar as kind
-from rhumb.model.kinds.virtual_service import Destination
 from rhumb.model.proxy import Interception, Role
-from rhumb.model.resource import Resource
+from rhumb.model.resource import Key, Resource
 from rhumb.model.service import Registry, Service
 from rhumb.registry.workloads import pairs, selects
+from rhumb.snapshot.imports import Imports, destinations
 from rhumb.snapshot.routes import Routes
 from rhumb.snapshot.snapshot import EgressListener, Mesh, Routing, Scope
 from rhumb.snapshot.view import View
 from rhumb.snapshot.visible import exported
+
+HTTP_PROXY = "HTTP_PROXY"
 
 
 class Sidecars:
@@ -22,55 +26,106 @@ class Sidecars:
     def __init__(self, resources: Iterable[Resource], root: str) -> None:
         self._root = root
         self._wide: dict[str, Resource] = {}
-        self._selecting: dict[str, list[Resource]] = {}
-        for resource in resources:
+        self._selecting: dict[str, list[tuple[Labels, Resource]]] = {}
+        for resource in sorted(resources, key=lambda r: r.age_key):
             spec = resource.spec
             assert isinstance(spec, kind.Sidecar)
-            if spec.workload_selector is not None and spec.workload_selector.labels:
-                self._selecting.setdefault(resource.meta.namespace, []).append(resource)
+            namespace, selector = resource.meta.namespace, spec.workload_selector
+            if selector is not None and selector.labels:
+                self._selecting.setdefault(namespace, []).append((pairs(selector.labels), resource))
             else:
-                self._wide.setdefault(resource.meta.namespace, resource)
+                self._wide.setdefault(namespace, resource)
 
     def of(self, namespace: str, labels: Labels) -> Resource | None:
         """Return the Sidecar in force for a workload."""
         named = dict(labels)
-        for resource in self._selecting.get(namespace, []):
-            spec = resource.spec
-            assert isinstance(spec, kind.Sidecar)
-            assert spec.workload_selector is not None
-            if selects(pairs(spec.workload_selector.labels), named):
+        for selector, resource in self._selecting.get(namespace, ()):
+            if selects(selector, named):
                 return resource
         return self._wide.get(namespace) or self._wide.get(self._root)
 
 
-Services = Callable[[str], tuple[Service, ...]]
+class Seen:
+    """The services that each namespace may see, by host name: found once, kept while services stay."""
+
+    def __init__(self, by_host: Mapping[str, tuple[Service, ...]], default: Sequence[str]) -> None:
+        self._by_host = by_host
+        self._default = default
+        self._groups: dict[str, dict[str, tuple[Service, ...]]] = {}
+        self._chosen: dict[str, tuple[Service, ...]] = {}
+
+    def groups(self, viewer: str) -> Mapping[str, tuple[Service, ...]]:
+        """Return all services exported to a namespace: host name to the services of that name."""
+        found = self._groups.get(viewer)
+        if found is None:
+            found = self._groups[viewer] = {
+                host: seen
+                for host, group in self._by_host.items()
+                if (seen := tuple(s for s in group if self._exported(s, viewer)))
+            }
+        return found
+
+    def chosen(self, viewer: str) -> tuple[Service, ...]:
+        """Return one service a host name, sorted by host name."""
+        found = self._chosen.get(viewer)
+        if found is None:
+            groups = self.groups(viewer)
+            found = tuple(choose(groups[host], viewer) for host in sorted(groups))
+            self._chosen[viewer] = found
+        return found
+
+    def _exported(self, service: Service, viewer: str) -> bool:
+        return exported(service.export_to, self._default, service.namespace, viewer)
+
+
+def choose(group: Sequence[Service], viewer: str) -> Service:
+    """Return one of several services of a host: the viewer's own, then Kubernetes', then the oldest."""
+    return min(
+        group,
+        key=lambda s: (
+            s.namespace != viewer,
+            s.registry is not Registry.KUBERNETES,
+            not s.created,
+            s.created,
+            s.namespace,
+        ),
+    )
+
+
+ScopeKey = tuple[bool, str, Key | None, Interception]
 
 
 class Scopes:
-    """Builds scopes from the services and VirtualServices of one snapshot."""
+    """Builds scopes from the services and VirtualServices of one snapshot; equal ones once."""
 
-    def __init__(
-        self,
-        services: Sequence[tuple[Service, ...]],
-        routes: Routes,
-        sidecars: Sidecars,
-        mesh: Mesh,
-    ) -> None:
-        self._services = services
+    def __init__(self, seen: Seen, routes: Routes, sidecars: Sidecars, mesh: Mesh) -> None:
+        self._seen = seen
         self._routes = routes
         self._sidecars = sidecars
         self._mesh = mesh
+        self._made: dict[ScopeKey, Scope] = {}
 
     def scope(self, view: View) -> Scope:
         """Return what the view may see; routers ignore Sidecars."""
-        sidecar = (
-            self._sidecars.of(view.namespace, view.labels) if view.role is Role.SIDECAR else None
-        )
+        routed = view.role in (Role.ROUTER, Role.WAYPOINT)
+        sidecar = None if routed else self._sidecars.of(view.namespace, view.labels)
+        key = (routed, view.namespace, sidecar.key if sidecar else None, view.interception)
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = self._make(view, sidecar)
+        return found
+
+    def _make(self, view: View, sidecar: Resource | None) -> Scope:
         spec = sidecar.spec if sidecar is not None else None
         assert spec is None or isinstance(spec, kind.Sidecar)
-        listeners = self._listeners(view, spec)
-        services = _once(listeners)
-        allow_any, proxy = _outbound(spec, self._mesh)
+        listeners: tuple[EgressListener, ...]
+        if spec is None or not spec.egress:
+            listeners = (self._everything(view),)
+            services = listeners[0].services
+        else:
+            listeners = tuple(self._listener(view, one) for one in spec.egress)
+            services = self._together(view.namespace, spec.egress, listeners)
+        allow_any, proxy = self._outbound(spec, view.namespace)
         return Scope(
             services=services,
             egress=listeners,
@@ -81,141 +136,116 @@ class Scopes:
             by_host={s.hostname: s for s in services},
         )
 
-    def _listeners(self, view: View, spec: kind.Sidecar | None) -> tuple[EgressListener, ...]:
-        visible = self._visible(view.namespace)
-        routing = self._routes.of_mesh(view.namespace)
-        if spec is None or not spec.egress:
-            return (EgressListener(services=visible, routing=routing),)
-        return tuple(self._listener(view, one, routing) for one in spec.egress)
+    def _everything(self, view: View) -> EgressListener:
+        return EgressListener(
+            capture=view.interception is not Interception.NONE,
+            services=self._seen.chosen(view.namespace),
+            routing=self._routes.of_mesh(view.namespace),
+        )
 
-    def _listener(
-        self, view: View, one: kind.EgressListener, routing: tuple[Routing, ...]
-    ) -> EgressListener:
-        imports = [_import(text, view.namespace) for text in one.hosts]
-        chosen = self._imported(view.namespace, imports)
-        kept = tuple(r for r in routing if _imports_routing(imports, r))
-        destinations = {h for r in kept for h in _destinations(r)}
-        more = self._destinations(view.namespace, destinations - {s.hostname for s in chosen})
-        services = tuple(sorted((*chosen, *more), key=lambda s: s.hostname))
+    def _listener(self, view: View, one: kind.EgressListener) -> EgressListener:
+        viewer = view.namespace
+        imports = Imports(one.hosts, viewer)
+        services = []
+        for host, group in sorted(self._seen.groups(viewer).items()):
+            wanted = [
+                fit
+                for s in group
+                if imports.service(s.namespace, host) and (fit := _with_port(s, one)) is not None
+            ]
+            if wanted:
+                services.append(choose(wanted, viewer))
         port = one.port
-        capture = one.capture_mode is not kind.CaptureMode.NONE
+        binds = one.capture_mode is kind.CaptureMode.NONE or view.interception is Interception.NONE
         return EgressListener(
             port=port.number if port else 0,
             protocol=port.protocol if port else "",
             name=port.name if port else "",
             bind=one.bind,
-            capture=capture and view.interception is not Interception.NONE,
-            services=_with_port(services, port.number) if port else services,
-            routing=kept,
+            capture=not binds,
+            services=tuple(services),
+            routing=tuple(r for r in self._routes.of_mesh(viewer) if imports.routing(r)),
         )
 
-    def _visible(self, namespace: str) -> tuple[Service, ...]:
-        found = []
-        for group in self._services:
-            seen = [s for s in group if self._exported(s, namespace)]
-            if seen:
-                found.append(_choose(seen, namespace))
-        return tuple(sorted(found, key=lambda s: s.hostname))
+    def _together(
+        self,
+        viewer: str,
+        specs: tuple[kind.EgressListener, ...],
+        listeners: tuple[EgressListener, ...],
+    ) -> tuple[Service, ...]:
+        """Return the services of all listeners, and what their VirtualServices send to besides."""
+        found: dict[str, Service] = {}
+        for spec, listener in zip(specs, listeners, strict=True):
+            for service in listener.services:
+                _add(found, service)
+            for routing in listener.routing:
+                for service in self._implied(viewer, routing, spec):
+                    _add(found, service)
+        return tuple(found[host] for host in sorted(found))
 
-    def _exported(self, service: Service, viewer: str) -> bool:
-        return exported(service.export_to, self._mesh.default_export_to, service.namespace, viewer)
+    def _implied(
+        self, viewer: str, routing: Routing, listener: kind.EgressListener
+    ) -> Iterable[Service]:
+        groups = self._seen.groups(viewer)
+        wanted = destinations(routing, viewer, self._routes.delegate)
+        for host, ports in sorted(wanted.items()):
+            if host not in groups:
+                continue
+            service = choose(groups[host], viewer)
+            if _matches_port(listener):
+                fit = _with_port(service, listener)
+            else:
+                fit = service if 0 in ports else _narrowed(service, ports)
+            if fit is not None:
+                yield fit
 
-    def _imported(self, viewer: str, imports: list["Import"]) -> list[Service]:
-        found = []
-        for group in self._services:
-            seen = [
-                s
-                for s in group
-                if self._exported(s, viewer) and _imports(imports, s.namespace, s.hostname)
-            ]
-            if seen:
-                found.append(_choose(seen, viewer))
-        return found
-
-    def _destinations(self, viewer: str, wanted: set[str]) -> list[Service]:
-        """Return services that an imported VirtualService sends to, though no host imports them."""
-        found = []
-        for group in self._services:
-            if group and group[0].hostname in wanted:
-                seen = [s for s in group if self._exported(s, viewer)]
-                if seen:
-                    found.append(_choose(seen, viewer))
-        return found
-
-
-Import = tuple[bool, str, str]
-"""(excluded, namespace or "*", host pattern)."""
-
-
-def _import(text: str, namespace: str) -> Import:
-    ns, _, host = text.partition("/")
-    if not host:
-        ns, host = "*", ns
-    if ns.startswith("~") and len(ns) > 1:
-        return (True, ns[1:], host)
-    return (False, namespace if ns == "." else ns, host)
-
-
-def _imports(imports: list[Import], namespace: str, host: str) -> bool:
-    if any(out and ns == namespace and hosts.covers(p, host) for out, ns, p in imports):
-        return False
-    return any(
-        not out and ns in ("*", namespace) and hosts.covers(p, host) for out, ns, p in imports
-    )
+    def _outbound(
+        self, spec: kind.Sidecar | None, namespace: str
+    ) -> tuple[bool, tuple[str, int, str]]:
+        policy = spec.outbound_traffic_policy if spec is not None else None
+        if policy is None:
+            return self._mesh.outbound_allow_any, ("", 0, "")
+        allow_any = policy.mode is kind.OutboundTrafficMode.ALLOW_ANY
+        proxy = policy.egress_proxy
+        if proxy is None:
+            return allow_any, ("", 0, "")
+        host = hosts.fqdn(proxy.host, namespace, self._mesh.domain)
+        return allow_any, (host, proxy.port.number if proxy.port else 0, proxy.subset)
 
 
-def _imports_routing(imports: list[Import], routing: Routing) -> bool:
-    namespace = routing.resource.meta.namespace
-    return any(
-        not out and ns in ("*", namespace) and any(hosts.overlap(p, h) for h in routing.spec.hosts)
-        for out, ns, p in imports
-    )
+def _matches_port(listener: kind.EgressListener) -> bool:
+    """Tell whether a listener serves one port only: not without a port, nor as an HTTP proxy."""
+    port = listener.port
+    return port is not None and bool(port.number) and port.protocol.upper() != HTTP_PROXY
 
 
-def _destinations(routing: Routing) -> set[str]:
-    spec = routing.spec
-    found: list[Destination | None] = []
-    for http in spec.http:
-        found += [d.destination for d in http.route]
-        found += [http.mirror, *(m.destination for m in http.mirrors)]
-    for tls in spec.tls:
-        found += [d.destination for d in tls.route]
-    for tcp in spec.tcp:
-        found += [d.destination for d in tcp.route]
-    return {d.host for d in found if d is not None}
+def _with_port(service: Service, listener: kind.EgressListener) -> Service | None:
+    """Return the service as the listener serves it, None when it lacks the listener's port."""
+    if not _matches_port(listener) or listener.port is None:
+        return service
+    return _narrowed(service, {listener.port.number})
 
 
-def _choose(group: Sequence[Service], viewer: str) -> Service:
-    """Return one of several services with a host: the viewer's own, then Kubernetes', then the first."""
-    return min(
-        group,
-        key=lambda s: (s.namespace != viewer, s.registry is not Registry.KUBERNETES),
-    )
+def _narrowed(service: Service, ports: set[int]) -> Service | None:
+    kept = tuple(p for p in service.ports if p.number in ports)
+    if not kept:
+        return None
+    return service if kept == service.ports else msgspec.structs.replace(service, ports=kept)
 
 
-def _with_port(services: tuple[Service, ...], port: int) -> tuple[Service, ...]:
-    """Return the services that an egress listener with a port can reach: those that have it.
+def _add(found: dict[str, Service], service: Service) -> None:
+    """Add a service, or the ports that an earlier listener left out of it.
 
-    A listener port that no service has (a proxy port of the user's own) reaches them all.
+    Of two services with one host the first stays, but Kubernetes' own displaces a ServiceEntry.
     """
-    with_it = tuple(s for s in services if s.port(port) is not None)
-    return with_it or services
-
-
-def _once(listeners: tuple[EgressListener, ...]) -> tuple[Service, ...]:
-    found: dict[str, Service] = {}
-    for listener in listeners:
-        for service in listener.services:
-            found.setdefault(service.hostname, service)
-    return tuple(found[host] for host in sorted(found))
-
-
-def _outbound(spec: kind.Sidecar | None, mesh: Mesh) -> tuple[bool, tuple[str, int, str]]:
-    policy = spec.outbound_traffic_policy if spec is not None else None
-    if policy is None:
-        return mesh.outbound_allow_any, ("", 0, "")
-    proxy = policy.egress_proxy
-    where = (
-        (proxy.host, proxy.port.number if proxy.port else 0, proxy.subset) if proxy else ("", 0, "")
-    )
-    return policy.mode is kind.OutboundTrafficMode.ALLOW_ANY, where
+    known = found.get(service.hostname)
+    if known is None:
+        found[service.hostname] = service
+    elif known.namespace == service.namespace:
+        numbers = {p.number for p in known.ports}
+        more = tuple(p for p in service.ports if p.number not in numbers)
+        if more:
+            ports = tuple(sorted((*known.ports, *more), key=lambda p: p.number))
+            found[service.hostname] = msgspec.structs.replace(known, ports=ports)
+    elif known.registry is not Registry.KUBERNETES and service.registry is Registry.KUBERNETES:
+        found[service.hostname] = service

@@ -1,38 +1,54 @@
-"""TLS credentials in Secrets and ConfigMaps (istio-api: Gateway secrets)."""
+"""TLS credentials in Secrets and ConfigMaps (istio-api.md 1.3)."""
 
 from rhumb.model.kinds.kubernetes import ConfigMap, Secret
 from rhumb.model.kinds.table import CORE
 from rhumb.model.resource import Key, Resource, ResourceSet
 from rhumb.snapshot.snapshot import SecretData
+from rhumb.snapshot.view import View
 
 CA_SUFFIX = "-cacert"
 
 
+def may_read(view: View, namespace: str) -> bool:
+    """Tell whether a proxy may have the Secrets of a namespace: its own, no other."""
+    return view.namespace == namespace
+
+
 def secret(resources: ResourceSet, namespace: str, name: str) -> SecretData | None:
-    """Return a credential of a namespace; `NAME-cacert` is the CA half of NAME when it stands alone."""
+    """Return a credential; `NAME-cacert` is the CA alone, from a Secret of that name or from NAME."""
+    whole = _secret(resources, namespace, name)
+    if not name.endswith(CA_SUFFIX):
+        return whole
+    if whole is None:
+        whole = _secret(resources, namespace, name.removesuffix(CA_SUFFIX))
+    return SecretData(ca=whole.ca, crl=whole.crl, resource=whole.resource) if whole else None
+
+
+def config_map(resources: ResourceSet, namespace: str, name: str) -> SecretData | None:
+    """Return the CA in a ConfigMap (key `ca.crt` or `cacert`, list of revoked ones `ca.crl` or `crl`)."""
+    found = resources.get(Key(CORE, "ConfigMap", namespace, name))
+    if found is None or not isinstance(found.spec, ConfigMap):
+        return None
+    data = found.spec.data
+    ca = data.get("cacert") or data.get("ca.crt") or ""
+    crl = data.get("crl") or data.get("ca.crl") or ""
+    return SecretData(ca=ca.encode(), crl=crl.encode(), resource=found)
+
+
+def _secret(resources: ResourceSet, namespace: str, name: str) -> SecretData | None:
     found = resources.get(Key(CORE, "Secret", namespace, name))
-    if found is None and name.endswith(CA_SUFFIX):
-        found = resources.get(Key(CORE, "Secret", namespace, name.removesuffix(CA_SUFFIX)))
     if found is None or not isinstance(found.spec, Secret):
         return None
     return _read(found, found.spec)
 
 
-def config_map(resources: ResourceSet, namespace: str, name: str) -> SecretData | None:
-    """Return the CA in a ConfigMap (key `ca.crt` or `cacert`)."""
-    found = resources.get(Key(CORE, "ConfigMap", namespace, name))
-    if found is None or not isinstance(found.spec, ConfigMap):
-        return None
-    data = found.spec.data
-    ca = data.get("ca.crt") or data.get("cacert") or ""
-    return SecretData(ca=ca.encode(), resource=found)
-
-
 def _read(resource: Resource, spec: Secret) -> SecretData:
+    """Read a generic or a tls Secret; key and certificate are never taken from different forms."""
+    generic = bool(spec.content("cert") and spec.content("key"))
     return SecretData(
-        certificate=spec.content("tls.crt") or spec.content("cert"),
-        private_key=spec.content("tls.key") or spec.content("key"),
-        ca=spec.content("ca.crt") or spec.content("cacert"),
-        crl=spec.content("ca.crl") or spec.content("crl"),
+        certificate=spec.content("cert" if generic else "tls.crt"),
+        private_key=spec.content("key" if generic else "tls.key"),
+        ca=spec.content("cacert") or spec.content("ca.crt"),
+        crl=spec.content("crl") or spec.content("ca.crl"),
         resource=resource,
     )

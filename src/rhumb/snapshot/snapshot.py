@@ -101,7 +101,9 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What one view may see and how it is captured (Istio: SidecarScope). A router sees all that is exported to it."""
 
     services: tuple[Service, ...]
-    """Every service of all egress listeners, once per hostname, sorted by hostname."""
+    """Every service of all egress listeners, and what their VirtualServices send to besides, once
+    per hostname, sorted by hostname. Clusters are made of these, listeners and virtual hosts of
+    `egress[].services`."""
     egress: tuple[EgressListener, ...]
     sidecar: Resource | None = None
     """The Sidecar in force, None for the implicit one."""
@@ -181,7 +183,10 @@ class Snapshot(Protocol):
         ...
 
     def gateway_routing(self, view: View, gateway: str) -> tuple[Routing, ...]:
-        """Return the VirtualServices bound to `NAMESPACE/NAME` and visible to the view, oldest first."""
+        """Return the VirtualServices bound to `NAMESPACE/NAME` and visible to the view.
+
+        Its namespace's private ones, then those exported to it, then the public; the oldest first in each.
+        """
         ...
 
     def delegate(self, namespace: str, name: str, root_namespace: str) -> Routing | None:
@@ -193,5 +198,12 @@ class Snapshot(Protocol):
         ...
 
     def secret(self, namespace: str, name: str) -> SecretData | None:
-        """Return a TLS credential."""
+        """Return a TLS credential (`rhumb.snapshot.secrets.may_read` says whose).
+
+        `NAME-cacert` is the CA alone, from a Secret of that name or from NAME.
+        """
+        ...
+
+    def config_map(self, namespace: str, name: str) -> SecretData | None:
+        """Return the CA in a ConfigMap."""
         ...

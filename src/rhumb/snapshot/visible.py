@@ -1,19 +1,23 @@
 """Who may see an object: exportTo."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 
 def exported(export_to: Sequence[str], default: Sequence[str], home: str, viewer: str) -> bool:
-    """Tell whether an object of namespace `home` may be seen from `viewer` (istio-api: exportTo)."""
-    for to in export_to or default:
-        if to == "*" or (to == "." and home == viewer) or to == viewer:
-            return True
-    return False
+    """Tell whether an object of namespace `home` may be seen from `viewer` (istio-api: exportTo).
 
-
-def privacy(export_to: Sequence[str], default: Sequence[str], home: str) -> int:
-    """Return 0 for namespace-private, 1 for exported to some namespaces, 2 for public objects."""
-    said: Iterable[str] = export_to or default
+    "*" beats everything else that is said, "~" everything but "*".
+    """
+    said = export_to or default
     if "*" in said:
+        return True
+    if "~" in said:
+        return False
+    return any(to == viewer or (to == "." and home == viewer) for to in said)
+
+
+def level(export_to: Sequence[str], default: Sequence[str], home: str, viewer: str) -> int:
+    """Rank an object that is visible to the viewer: 0 its own private ones, 1 exported to it, 2 public."""
+    if "*" in (export_to or default):
         return 2
-    return 0 if all(to in (".", home) for to in said) else 1
+    return 0 if home == viewer else 1
