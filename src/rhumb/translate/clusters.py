@@ -1,0 +1,201 @@
+"""Clusters of a view: every visible service port and subset, the workload's own ports, the catch-alls."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from rhumb.ir import cluster as ir
+from rhumb.ir.origin import Origin, origin
+from rhumb.model.kinds.destination_rule import DestinationRule, Subset
+from rhumb.model.kinds.gateway import ServerTlsMode
+from rhumb.model.proxy import Role
+from rhumb.model.service import Port, Protocol, Resolution, Service
+from rhumb.snapshot.snapshot import Policy, Snapshot
+from rhumb.snapshot.view import View
+from rhumb.translate import endpoints, inbound_clusters, names, traffic_policy, upstream_tls
+from rhumb.translate.traffic_policy import Effective
+
+_PASSTHROUGH_IDLE_MS = 300_000
+_DISCOVERY = {
+    Resolution.STATIC: ir.Discovery.EDS,
+    Resolution.DNS: ir.Discovery.STRICT_DNS,
+    Resolution.DNS_ROUND_ROBIN: ir.Discovery.LOGICAL_DNS,
+    Resolution.DYNAMIC_DNS: ir.Discovery.DYNAMIC_FORWARD_PROXY,
+    Resolution.PASSTHROUGH: ir.Discovery.ORIGINAL_DST,
+}
+
+
+def clusters(snapshot: Snapshot, view: View) -> tuple[ir.Cluster, ...]:
+    """Return every cluster of a view, sorted by name."""
+    found: dict[str, ir.Cluster] = {}
+    for service in snapshot.scope(view).services:
+        for cluster in of_service(snapshot, view, service):
+            found.setdefault(cluster.name, cluster)
+    if view.role is Role.SIDECAR:
+        for cluster in inbound_clusters.inbound(snapshot, view):
+            found.setdefault(cluster.name, cluster)
+    elif _passes_by_sni(snapshot, view):
+        for cluster in list(found.values()):
+            sni = _by_sni(cluster)
+            found[sni.name] = sni
+    for cluster in catch_alls():
+        found[cluster.name] = cluster
+    return tuple(found[name] for name in sorted(found))
+
+
+def of_service(snapshot: Snapshot, view: View, service: Service) -> Iterator[ir.Cluster]:
+    """Yield the clusters of one service: each port, whole and by subset."""
+    if service.external_name:
+        return  # another name of a service: routes lead to that service's clusters
+    found = snapshot.policy(view, service)
+    for port in service.ports:
+        if port.protocol is Protocol.UDP:
+            continue
+        for subset in (None, *(found.spec.subsets if found else ())):
+            yield _outbound(snapshot, view, service, (port, subset), found)
+
+
+def _outbound(
+    snapshot: Snapshot,
+    view: View,
+    service: Service,
+    which: tuple[Port, Subset | None],
+    found: Policy | None,
+) -> ir.Cluster:
+    port, subset = which
+    rule = found.spec if found else None
+    mesh = snapshot.mesh
+    policy = traffic_policy.effective(rule, subset, port.number, mesh)
+    name = names.OutboundCluster(port.number, service.hostname, subset.name if subset else "")
+    identities = upstream_tls.accounts(mesh, service, snapshot.endpoints(service))
+    version = _version(policy, port, snapshot)
+    tls = upstream_tls.explicit(view, name, policy.tls, identities, version) if policy.tls else None
+    mtls = None
+    discovery = _discovery(service, policy)
+    if policy.tls is None and mesh.auto_mtls and not service.mesh_external:
+        context = upstream_tls.automatic(view, name, identities, version)
+        if discovery is not ir.Discovery.ORIGINAL_DST:
+            mtls = context
+        elif _all_accept(snapshot, service, port.number):
+            tls = context  # endpoints of such a cluster cannot be told apart
+    balancing = traffic_policy.load_balancing(policy, weighted=_weighted(policy, snapshot))
+    if discovery in (ir.Discovery.ORIGINAL_DST, ir.Discovery.DYNAMIC_FORWARD_PROXY):
+        balancing = ir.LoadBalancing(balance=ir.Balance.CLUSTER_PROVIDED)
+    inline = discovery in (ir.Discovery.STRICT_DNS, ir.Discovery.LOGICAL_DNS)
+    auto_sni = tls is not None and tls.auto_sni
+    return ir.Cluster(
+        name=str(name),
+        discovery=discovery,
+        assignment=endpoints.of_service(
+            snapshot, view, service, (port.number, subset), policy, str(name)
+        )
+        if inline
+        else None,
+        load_balancing=balancing,
+        limits=traffic_policy.limits(policy, mesh),
+        http=traffic_policy.http_options(policy, port, mesh, auto_sni=auto_sni),
+        outlier=traffic_policy.outlier(policy),
+        mtls=mtls,
+        tls=tls,
+        proxy_protocol=policy.proxy_protocol.version.value if policy.proxy_protocol else "",
+        dns_refresh_ms=_refresh(snapshot),
+        ipv6=view.capabilities.ipv6,
+        service=(service.hostname, service.name, service.namespace),
+        subset=subset.name if subset else "",
+        external=service.mesh_external,
+        config=_config(found),
+        origin=_origins(service, found, rule, subset),
+    )
+
+
+def _version(policy: Effective, port: Port, snapshot: Snapshot) -> ir.HttpVersion | None:
+    options = traffic_policy.http_options(policy, port, snapshot.mesh, auto_sni=False)
+    return options.version if options else None
+
+
+def _discovery(service: Service, policy: Effective) -> ir.Discovery:
+    if traffic_policy.passes_through(policy):
+        return ir.Discovery.ORIGINAL_DST
+    return _DISCOVERY[service.resolution]
+
+
+def _all_accept(snapshot: Snapshot, service: Service, port: int) -> bool:
+    found = [e for e in snapshot.endpoints(service) if e.service_port == port]
+    return bool(found) and all(endpoints.accepts_mtls(snapshot, e) for e in found)
+
+
+def _weighted(policy: Effective, snapshot: Snapshot) -> bool:
+    """Tell whether localities are balanced by weight: distribution or explicit failover (Istio)."""
+    setting = policy.load_balancer.locality_lb_setting if policy.load_balancer else None
+    setting = setting or snapshot.mesh.config.locality_lb_setting
+    if setting is None or setting.enabled is False:
+        return False
+    return bool(setting.distribute or setting.failover)
+
+
+def _refresh(snapshot: Snapshot) -> int:
+    said = snapshot.mesh.config.dns_refresh_rate
+    return said.ms if said else 60_000
+
+
+def _config(found: Policy | None) -> str:
+    if found is None:
+        return ""
+    meta = found.resources[0].meta
+    return f"/apis/networking.istio.io/v1/namespaces/{meta.namespace}/destination-rule/{meta.name}"
+
+
+def _origins(
+    service: Service, found: Policy | None, rule: DestinationRule | None, subset: Subset | None
+) -> tuple[Origin, ...]:
+    cited = [endpoints.origin_of(service)]
+    for resource in found.resources if found else ():
+        field = ""
+        if subset is not None and rule is not None:
+            own = getattr(resource.spec, "subsets", ())
+            at = next((i for i, s in enumerate(own) if s.name == subset.name), None)
+            field = f"spec.subsets[{at}]" if at is not None else ""
+        cited.append(origin(resource, field))
+    return tuple(cited)
+
+
+def _passes_by_sni(snapshot: Snapshot, view: View) -> bool:
+    return any(
+        server.tls is not None and server.tls.mode is ServerTlsMode.AUTO_PASSTHROUGH
+        for gateway in snapshot.gateways(view)
+        for server in gateway.spec.servers
+    )
+
+
+def _by_sni(cluster: ir.Cluster) -> ir.Cluster:
+    """Return the cluster that AUTO_PASSTHROUGH uses: what arrives is TLS already."""
+    name = names.parse_cluster(cluster.name)
+    assert isinstance(name, names.OutboundCluster)
+    return msgspec.structs.replace(
+        cluster,
+        name=str(name.sni),
+        mtls=None,
+        tls=None,
+        http=None,
+        assignment=cluster.assignment
+        and msgspec.structs.replace(cluster.assignment, name=str(name.sni)),
+    )
+
+
+def catch_alls() -> tuple[ir.Cluster, ...]:
+    """Return BlackHoleCluster and PassthroughCluster."""
+    black_hole = ir.Cluster(
+        name=names.BLACK_HOLE,
+        discovery=ir.Discovery.STATIC,
+        load_balancing=ir.LoadBalancing(balance=ir.Balance.ROUND_ROBIN),
+        http=None,
+        service=(names.BLACK_HOLE, names.BLACK_HOLE, ""),
+    )
+    passthrough = ir.Cluster(
+        name=names.PASSTHROUGH,
+        discovery=ir.Discovery.ORIGINAL_DST,
+        load_balancing=ir.LoadBalancing(balance=ir.Balance.CLUSTER_PROVIDED),
+        http=ir.HttpOptions(idle_timeout_ms=_PASSTHROUGH_IDLE_MS),
+        service=(names.PASSTHROUGH, names.PASSTHROUGH, ""),
+    )
+    return (black_hole, passthrough)

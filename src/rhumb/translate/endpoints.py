@@ -1,0 +1,116 @@
+"""The endpoints of one outbound cluster, as one view sees them."""
+
+from collections.abc import Sequence
+
+from rhumb.ir.endpoint import LbEndpoint, LoadAssignment
+from rhumb.ir.origin import Origin
+from rhumb.model.endpoint import Endpoint
+from rhumb.model.kinds.destination_rule import ClientTlsMode, DestinationRule, Subset
+from rhumb.model.peer import format_peer, peer
+from rhumb.model.service import Service
+from rhumb.snapshot.snapshot import MtlsMode, Snapshot
+from rhumb.snapshot.view import View
+from rhumb.translate import locality, names, traffic_policy
+from rhumb.translate.traffic_policy import Effective
+
+
+def assignment(snapshot: Snapshot, view: View, cluster: str) -> LoadAssignment:
+    """Return what EDS delivers for a cluster name; empty when the view sees no such service."""
+    parsed = names.parse_cluster(cluster)
+    if isinstance(parsed, names.SniCluster):
+        parsed = parsed.outbound
+    if not isinstance(parsed, names.OutboundCluster):
+        return LoadAssignment(name=cluster)
+    service = snapshot.scope(view).service(parsed.host)
+    if service is None:
+        return LoadAssignment(name=cluster)
+    found = snapshot.policy(view, service)
+    rule = found.spec if found else None
+    subset = subset_named(rule, parsed.subset)
+    policy = traffic_policy.effective(rule, subset, parsed.port, snapshot.mesh)
+    return of_service(snapshot, view, service, (parsed.port, subset), policy, cluster)
+
+
+def of_service(
+    snapshot: Snapshot,
+    view: View,
+    service: Service,
+    which: tuple[int, Subset | None],
+    policy: Effective,
+    cluster: str,
+) -> LoadAssignment:
+    """Return the endpoints of one port and subset."""
+    port, subset = which
+    chosen = select(snapshot.endpoints(service), port, subset)
+    automatic = snapshot.mesh.auto_mtls and policy.tls is None and not service.mesh_external
+    mutual = policy.tls is not None and policy.tls.mode is ClientTlsMode.ISTIO_MUTUAL
+    placed = [
+        locality.Placed(e, _endpoint(e, mtls=mutual or (automatic and accepts_mtls(snapshot, e))))
+        for e in chosen
+    ]
+    balancer = policy.load_balancer
+    setting = balancer.locality_lb_setting if balancer else None
+    setting = setting or snapshot.mesh.config.locality_lb_setting
+    enabled = snapshot.mesh.locality_failover if setting is None else setting.enabled is not False
+    return LoadAssignment(
+        name=cluster,
+        groups=locality.groups(
+            placed,
+            view.locality,
+            dict(view.labels),
+            setting if enabled else None,
+            fails_over=enabled and policy.outlier_detection is not None,
+        ),
+        origin=(origin_of(service),),
+    )
+
+
+def select(endpoints: Sequence[Endpoint], port: int, subset: Subset | None) -> list[Endpoint]:
+    """Return the endpoints of a port that carry a subset's labels."""
+    wanted = set(subset.labels.items()) if subset else set()
+    return [e for e in endpoints if e.service_port == port and wanted.issubset(e.workload.labels)]
+
+
+def accepts_mtls(snapshot: Snapshot, endpoint: Endpoint) -> bool:
+    """Tell whether an endpoint has a sidecar whose PeerAuthentication allows mutual TLS."""
+    if not endpoint.mtls:
+        return False
+    workload = endpoint.workload
+    mode = snapshot.mtls(workload.namespace, workload.labels, endpoint.port).mode
+    return mode is not MtlsMode.DISABLE
+
+
+def subset_named(rule: DestinationRule | None, name: str) -> Subset | None:
+    """Return a subset of a rule; an unknown one has labels that no endpoint carries."""
+    if not name:
+        return None
+    for subset in rule.subsets if rule else ():
+        if subset.name == name:
+            return subset
+    return Subset(name=name, labels={"": name})
+
+
+def origin_of(service: Service) -> Origin:
+    """Cite the object that defines a service."""
+    key, place = service.key, service.location
+    return Origin(key.kind, key.namespace, key.name, "", place.file, place.line)
+
+
+def _endpoint(endpoint: Endpoint, *, mtls: bool) -> LbEndpoint:
+    workload = endpoint.workload
+    fields = (
+        workload.name,
+        workload.namespace,
+        workload.canonical_name,
+        workload.canonical_revision,
+        workload.cluster,
+    )
+    return LbEndpoint(
+        address=endpoint.address.removeprefix("unix://"),
+        port=endpoint.port,
+        health=endpoint.health,
+        weight=endpoint.weight,
+        mtls=mtls,
+        workload=";".join(fields),
+        peer=format_peer(peer(workload)),
+    )

@@ -1,0 +1,37 @@
+"""Credentials that the control plane delivers, to proxies of the credential's own namespace only."""
+
+from rhumb.ir.origin import origin
+from rhumb.ir.secret import Secret
+from rhumb.snapshot.snapshot import SecretData, Snapshot
+from rhumb.snapshot.view import View
+from rhumb.translate import names
+
+
+def secret(snapshot: Snapshot, view: View, name: str) -> Secret | None:
+    """Return a secret by its xDS name; None when there is none, or the view may not have it.
+
+    Without it the listener that needs it stays as it was, or waits: nothing is served in plain text.
+    """
+    parsed = names.parse_secret(name)
+    if isinstance(parsed, names.KubernetesSecret):
+        if parsed.namespace and parsed.namespace != view.namespace:
+            return None
+        found = snapshot.secret(view.namespace, parsed.name)
+        return _spell(name, found, ca_only=parsed.is_ca) if found else None
+    if isinstance(parsed, names.ConfigMapRoot):
+        if parsed.namespace != view.namespace:
+            return None
+        found = snapshot.config_map(view.namespace, parsed.name)
+        return _spell(name, found, ca_only=True) if found else None
+    return None
+
+
+def _spell(name: str, found: SecretData, *, ca_only: bool) -> Secret | None:
+    cited = (origin(found.resource),)
+    if ca_only:
+        return Secret(name=name, ca=found.ca, crl=found.crl, origin=cited) if found.ca else None
+    if not found.certificate or not found.private_key:
+        return None
+    return Secret(
+        name=name, certificate=found.certificate, private_key=found.private_key, origin=cited
+    )

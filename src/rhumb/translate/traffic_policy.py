@@ -1,0 +1,246 @@
+"""Which blocks of a traffic policy are in force for one port of one subset (istio-api: Resolution)."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from rhumb.ir import cluster as ir
+from rhumb.model.kinds.destination_rule import (
+    ClientTls,
+    ConnectionPool,
+    ConsistentHash,
+    DestinationRule,
+    H2UpgradePolicy,
+    LoadBalancer,
+    OutlierDetection,
+    PortTrafficPolicy,
+    ProxyProtocol,
+    RetryBudget,
+    SimpleLb,
+    Subset,
+    TcpKeepalive,
+    TrafficPolicy,
+    TunnelSettings,
+)
+from rhumb.model.service import Port
+from rhumb.snapshot.snapshot import Mesh
+
+
+class Effective(msgspec.Struct, frozen=True, kw_only=True):
+    """The policy of one cluster, block by block; None is unset."""
+
+    load_balancer: LoadBalancer | None = None
+    connection_pool: ConnectionPool | None = None
+    outlier_detection: OutlierDetection | None = None
+    tls: ClientTls | None = None
+    tunnel: TunnelSettings | None = None
+    proxy_protocol: ProxyProtocol | None = None
+    retry_budget: RetryBudget | None = None
+
+
+def effective(
+    rule: DestinationRule | None, subset: Subset | None, port: int, mesh: Mesh
+) -> Effective:
+    """Return port level over subset over rule over mesh; each block as a whole.
+
+    A port-level entry replaces load balancer, pool, outlier detection and TLS together: what it does
+    not say is unset, not inherited.
+    """
+    default = mesh.config.default_traffic_policy
+    found = Effective(
+        connection_pool=default.connection_pool if default else None,
+        outlier_detection=default.outlier_detection if default else None,
+    )
+    port_level: PortTrafficPolicy | None = None
+    for policy in _policies(rule, subset):
+        found = _overlay(found, policy)
+        for entry in policy.port_level_settings:
+            if entry.port is not None and entry.port.number == port:
+                port_level = entry
+    if port_level is None:
+        return found
+    return msgspec.structs.replace(
+        found,
+        load_balancer=port_level.load_balancer,
+        connection_pool=port_level.connection_pool,
+        outlier_detection=port_level.outlier_detection,
+        tls=port_level.tls,
+    )
+
+
+def _policies(rule: DestinationRule | None, subset: Subset | None) -> Iterator[TrafficPolicy]:
+    if rule is not None and rule.traffic_policy is not None:
+        yield rule.traffic_policy
+    if subset is not None and subset.traffic_policy is not None:
+        yield subset.traffic_policy
+
+
+def _overlay(below: Effective, policy: TrafficPolicy) -> Effective:
+    return Effective(
+        load_balancer=policy.load_balancer or below.load_balancer,
+        connection_pool=policy.connection_pool or below.connection_pool,
+        outlier_detection=policy.outlier_detection or below.outlier_detection,
+        tls=policy.tls or below.tls,
+        tunnel=policy.tunnel or below.tunnel,
+        proxy_protocol=policy.proxy_protocol or below.proxy_protocol,
+        retry_budget=policy.retry_budget or below.retry_budget,
+    )
+
+
+def limits(policy: Effective, mesh: Mesh) -> ir.Limits:
+    """Return pools and circuit breakers; what is unset has no limit (Istio writes MaxUint32)."""
+    pool = policy.connection_pool
+    tcp, http = (pool.tcp, pool.http) if pool else (None, None)
+    keepalive = tcp.tcp_keepalive if tcp else None
+    budget = policy.retry_budget
+    timeout = tcp.connect_timeout if tcp else None
+    return ir.Limits(
+        max_connections=(tcp.max_connections if tcp else 0) or ir.UNLIMITED,
+        max_pending=(http.http1_max_pending_requests if http else 0) or ir.UNLIMITED,
+        max_requests=(http.http2_max_requests if http else 0) or ir.UNLIMITED,
+        max_retries=(http.max_retries if http else 0) or ir.UNLIMITED,
+        connect_timeout_ms=timeout.ms if timeout else mesh.connect_timeout_ms,
+        keepalive=_keepalive(keepalive or mesh.config.tcp_keepalive),
+        retry_budget=ir.RetryBudget(
+            percent=20.0 if budget.percent is None else budget.percent,
+            minimum=budget.min_retry_concurrency or 3,
+            interval_ms=budget.budget_interval.ms if budget.budget_interval else 0,
+        )
+        if budget
+        else None,
+    )
+
+
+def _keepalive(found: TcpKeepalive | None) -> ir.Keepalive | None:
+    if found is None:
+        return None
+    return ir.Keepalive(
+        probes=found.probes,
+        time_s=int(found.time.seconds) if found.time else 0,
+        interval_s=int(found.interval.seconds) if found.interval else 0,
+    )
+
+
+def http_options(
+    policy: Effective, port: Port, mesh: Mesh, *, auto_sni: bool
+) -> ir.HttpOptions | None:
+    """Return protocol options of an outbound cluster; None for TCP ports."""
+    if port.protocol.is_tcp:
+        return None
+    pool = policy.connection_pool
+    http, tcp = (pool.http, pool.tcp) if pool else (None, None)
+    keepalive = http.http2_keep_alive if http else None
+    outlier = policy.outlier_detection
+    return ir.HttpOptions(
+        version=_version(policy, port, mesh),
+        idle_timeout_ms=http.idle_timeout.ms if http and http.idle_timeout is not None else None,
+        max_connection_duration_ms=(
+            tcp.max_connection_duration.ms if tcp and tcp.max_connection_duration else 0
+        ),
+        max_requests_per_connection=http.max_requests_per_connection if http else 0,
+        max_concurrent_streams=http.max_concurrent_streams if http else 0,
+        keepalive_interval_ms=keepalive.interval.ms if keepalive and keepalive.interval else 0,
+        keepalive_timeout_ms=keepalive.timeout.ms if keepalive and keepalive.timeout else 0,
+        auto_sni=auto_sni,
+        outlier_codes=outlier.outlier_detection_http_error_codes if outlier else (),
+    )
+
+
+def _version(policy: Effective, port: Port, mesh: Mesh) -> ir.HttpVersion:
+    http = policy.connection_pool.http if policy.connection_pool else None
+    if http and http.use_client_protocol:
+        return ir.HttpVersion.DOWNSTREAM
+    if port.protocol.is_http2:
+        return ir.HttpVersion.HTTP2
+    said = http.h2_upgrade_policy if http else H2UpgradePolicy.DEFAULT
+    if said is H2UpgradePolicy.UPGRADE:
+        return ir.HttpVersion.HTTP2
+    if said is H2UpgradePolicy.DEFAULT and mesh.h2_upgrade and port.protocol.is_http:
+        return ir.HttpVersion.HTTP2
+    return ir.HttpVersion.HTTP1 if port.protocol.is_http else ir.HttpVersion.DOWNSTREAM
+
+
+def outlier(policy: Effective) -> ir.Outlier | None:
+    """Return passive health checks; `consecutiveErrors` counts as `consecutive5xxErrors`."""
+    found = policy.outlier_detection
+    if found is None:
+        return None
+    server_errors = found.consecutive_5xx_errors
+    if server_errors is None:
+        server_errors = found.consecutive_errors or 5
+    local = found.consecutive_local_origin_failures
+    return ir.Outlier(
+        consecutive_5xx=server_errors or None,
+        consecutive_gateway=found.consecutive_gateway_errors or None,
+        consecutive_local=(5 if local is None else local or None)
+        if found.split_external_local_origin_errors
+        else None,
+        split_local=found.split_external_local_origin_errors,
+        interval_ms=found.interval.ms if found.interval else 10_000,
+        base_ejection_ms=found.base_ejection_time.ms if found.base_ejection_time else 30_000,
+        max_ejection_percent=found.max_ejection_percent or 10,
+    )
+
+
+_SIMPLE = {
+    SimpleLb.LEAST_CONN: ir.Balance.LEAST_REQUEST,
+    SimpleLb.LEAST_REQUEST: ir.Balance.LEAST_REQUEST,
+    SimpleLb.RANDOM: ir.Balance.RANDOM,
+    SimpleLb.ROUND_ROBIN: ir.Balance.ROUND_ROBIN,
+    SimpleLb.PASSTHROUGH: ir.Balance.CLUSTER_PROVIDED,
+}
+_WARMS = (ir.Balance.LEAST_REQUEST, ir.Balance.ROUND_ROBIN)
+
+
+def load_balancing(policy: Effective, *, weighted: bool) -> ir.LoadBalancing:
+    """Return the balancing of a cluster; `weighted`: by the weights of localities."""
+    found = policy.load_balancer
+    health = policy.outlier_detection
+    panic = float(health.min_health_percent) if health else 0.0
+    if found is None:
+        return ir.LoadBalancing(locality_weighted=weighted, panic_percent=panic)
+    key = found.consistent_hash
+    if key is not None:
+        return _hashed(key, weighted, panic)
+    balance = _SIMPLE.get(found.simple or SimpleLb.UNSPECIFIED, ir.Balance.LEAST_REQUEST)
+    return ir.LoadBalancing(
+        balance=balance,
+        slow_start=_slow_start(found) if balance in _WARMS else None,
+        locality_weighted=weighted,
+        panic_percent=panic,
+    )
+
+
+def _hashed(key: ConsistentHash, weighted: bool, panic: float) -> ir.LoadBalancing:
+    if key.maglev is not None:
+        return ir.LoadBalancing(
+            balance=ir.Balance.MAGLEV,
+            table_size=key.maglev.table_size or 0,
+            locality_weighted=weighted,
+            panic_percent=panic,
+        )
+    size = key.ring_hash.minimum_ring_size if key.ring_hash else key.minimum_ring_size
+    return ir.LoadBalancing(
+        balance=ir.Balance.RING_HASH,
+        ring_size=size or 1024,
+        locality_weighted=weighted,
+        panic_percent=panic,
+    )
+
+
+def _slow_start(found: LoadBalancer) -> ir.SlowStart | None:
+    if found.warmup is not None and found.warmup.duration is not None:
+        warmup = found.warmup
+        return ir.SlowStart(
+            window_ms=found.warmup.duration.ms,
+            minimum_percent=10.0 if warmup.minimum_percent is None else warmup.minimum_percent,
+            aggression=1.0 if warmup.aggression is None else warmup.aggression,
+        )
+    if found.warmup_duration_secs is not None:
+        return ir.SlowStart(window_ms=found.warmup_duration_secs.ms)
+    return None
+
+
+def passes_through(policy: Effective) -> bool:
+    """Tell whether the client's own choice of address is kept (simple: PASSTHROUGH)."""
+    return policy.load_balancer is not None and policy.load_balancer.simple is SimpleLb.PASSTHROUGH

@@ -1,0 +1,120 @@
+"""How a cluster speaks TLS: what a DestinationRule says, else automatic mutual TLS."""
+
+from collections.abc import Sequence
+
+from rhumb.ir.cluster import HttpVersion
+from rhumb.ir.tls import CertificateFiles, SecretRef, SecretSource, UpstreamTls, Validation
+from rhumb.model.endpoint import Endpoint
+from rhumb.model.kinds.destination_rule import ClientTls, ClientTlsMode
+from rhumb.model.service import Service
+from rhumb.snapshot.snapshot import Mesh
+from rhumb.snapshot.view import View
+from rhumb.translate import names
+
+_HTTP1 = ("istio-http/1.1", "istio", "http/1.1")
+_HTTP2 = ("istio-h2", "istio", "h2")
+_TCP = ("istio",)
+"""Offered to sidecars. Never `istio-peer-exchange`: that promises a preamble stock Envoy cannot send."""
+
+
+def workload_secret(view: View, name: str) -> SecretRef:
+    """Return the workload's own certificate or its roots, from where this proxy has them."""
+    source = SecretSource.FILE if view.capabilities.file_sds else SecretSource.AGENT
+    return SecretRef(name, source)
+
+
+def alpn(version: HttpVersion | None) -> tuple[str, ...]:
+    """Return the protocols to offer to a sidecar; with the client's own protocol a filter adds them."""
+    if version is HttpVersion.HTTP1:
+        return _HTTP1
+    return _HTTP2 if version is HttpVersion.HTTP2 else _TCP
+
+
+def accounts(mesh: Mesh, service: Service, endpoints: Sequence[Endpoint]) -> tuple[str, ...]:
+    """Return the identities that a service's endpoints may prove, in every trusted domain."""
+    found = set(service.subject_alt_names)
+    for endpoint in endpoints:
+        workload = endpoint.workload
+        if workload.service_account:
+            for domain in (mesh.trust_domain, *mesh.trust_domain_aliases):
+                found.add(
+                    f"spiffe://{domain}/ns/{workload.namespace}/sa/{workload.service_account}"
+                )
+    return tuple(sorted(found))
+
+
+def automatic(
+    view: View,
+    name: names.OutboundCluster,
+    identities: tuple[str, ...],
+    version: HttpVersion | None,
+) -> UpstreamTls:
+    """Return the context for endpoints that have a sidecar."""
+    return _mesh(view, name, identities, version, "")
+
+
+def _mesh(
+    view: View,
+    name: names.OutboundCluster,
+    identities: tuple[str, ...],
+    version: HttpVersion | None,
+    sni: str,
+) -> UpstreamTls:
+    return UpstreamTls(
+        certificates=(workload_secret(view, names.WORKLOAD_SECRET),),
+        validation=Validation(
+            roots=workload_secret(view, names.ROOT_SECRET), exact_names=identities
+        ),
+        sni=sni or str(name.sni),
+        alpn=alpn(version),
+    )
+
+
+def explicit(
+    view: View,
+    name: names.OutboundCluster,
+    said: ClientTls,
+    identities: tuple[str, ...],
+    version: HttpVersion | None,
+) -> UpstreamTls | None:
+    """Return the context that a DestinationRule asks for; None for mode DISABLE."""
+    if said.mode is ClientTlsMode.DISABLE:
+        return None
+    if said.mode is ClientTlsMode.ISTIO_MUTUAL:
+        return _mesh(view, name, said.subject_alt_names or identities, version, said.sni)
+    external = () if identities and identities[0].startswith("spiffe://") else identities
+    http2 = version is HttpVersion.HTTP2
+    files: tuple[CertificateFiles, ...] = ()
+    certificates: tuple[SecretRef, ...] = ()
+    if said.mode is ClientTlsMode.MUTUAL:
+        if said.credential_name:
+            certificates = (_credential(said.credential_name),)
+        else:
+            files = (CertificateFiles(said.client_certificate, said.private_key),)
+    return UpstreamTls(
+        certificates=certificates,
+        files=files,
+        validation=_validation(said, said.subject_alt_names or external),
+        sni=said.sni,
+        auto_sni=not said.sni and version is not None,
+        alpn=("h2",) if http2 else (),
+    )
+
+
+def _validation(said: ClientTls, exact: tuple[str, ...]) -> Validation:
+    if said.insecure_skip_verify:
+        return Validation()
+    if said.credential_name:
+        return Validation(
+            roots=_credential(said.credential_name + names.CA_SUFFIX), exact_names=exact
+        )
+    return Validation(
+        root_file=said.ca_certificates or names.SYSTEM_ROOTS,
+        exact_names=exact,
+        crl_file=said.ca_crl,
+    )
+
+
+def _credential(name: str) -> SecretRef:
+    text = name if name.startswith(("kubernetes://", "configmap://")) else f"kubernetes://{name}"
+    return SecretRef(text, SecretSource.ADS)
