@@ -74,7 +74,6 @@ class RetryBudget(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
 
     percent: float = 20.0
     minimum: int = 3
-    interval_ms: int = 0
 
 
 UNLIMITED = 2**32 - 1

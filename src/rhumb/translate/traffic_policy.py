@@ -104,7 +104,6 @@ def limits(policy: Effective, mesh: Mesh) -> ir.Limits:
         retry_budget=ir.RetryBudget(
             percent=20.0 if budget.percent is None else budget.percent,
             minimum=budget.min_retry_concurrency or 3,
-            interval_ms=budget.budget_interval.ms if budget.budget_interval else 0,
         )
         if budget
         else None,
