@@ -55,10 +55,23 @@ class ClientCertificate(enum.StrEnum):
     """What happens to the x-forwarded-client-cert header."""
 
     SANITIZE = "sanitize"
+    FORWARD = "forward"
+    """Let it pass when this hop has mutual TLS."""
+    ALWAYS_FORWARD = "always_forward"
     APPEND = "append"
     """Append this hop's certificate: subject, URI and DNS names."""
     REPLACE = "replace"
-    """Forget what came and set this hop's certificate, PEM included."""
+    """Forget what came and set this hop's certificate."""
+
+
+class PathNormalization(enum.StrEnum):
+    """What happens to a path before it is matched (MeshConfig pathNormalization)."""
+
+    NONE = "NONE"
+    BASE = "BASE"
+    """RFC 3986: dot segments, percent encodings."""
+    MERGE_SLASHES = "MERGE_SLASHES"
+    DECODE_AND_MERGE_SLASHES = "DECODE_AND_MERGE_SLASHES"
 
 
 class HttpConnectionManager(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
@@ -73,8 +86,11 @@ class HttpConnectionManager(msgspec.Struct, frozen=True, cache_hash=True, kw_onl
     use_remote_address: bool = False
     trusted_hops: int = 0
     client_certificate: ClientCertificate = ClientCertificate.SANITIZE
+    includes_pem: bool = False
+    """The header carries the certificate itself too."""
+    path_normalization: PathNormalization = PathNormalization.BASE
     server_name: str = ""
-    """Value of the `server` header; empty: what the upstream says passes through."""
+    """Value of the `server` header; empty: Envoy's own."""
     accepts_http10: bool = False
     allows_absolute_url: bool = False
     access_logs: tuple[AccessLog, ...] = ()

@@ -1,0 +1,223 @@
+"""The terminal filters of chains: HTTP connection managers and TCP proxies, per direction."""
+
+import msgspec
+
+from rhumb.ir.listener import (
+    ClientCertificate,
+    Direction,
+    HttpConnectionManager,
+    HttpFilterKind,
+    PathNormalization,
+    TcpProxy,
+    TcpTarget,
+    Tunnel,
+)
+from rhumb.ir.policy import HashKind, HashPolicy
+from rhumb.ir.route import RouteConfiguration
+from rhumb.model.kinds.destination_rule import TrafficPolicy
+from rhumb.model.kinds.proxy_config import ForwardClientCertDetails, GatewayTopology
+from rhumb.model.kinds.virtual_service import Destination, RouteDestination
+from rhumb.model.service import Protocol, Service
+from rhumb.translate import names, telemetry
+from rhumb.translate.perspective import Perspective
+
+_BOTH = (HttpFilterKind.FAULT, HttpFilterKind.CORS, HttpFilterKind.ROUTER)
+_CERTIFICATES = {
+    ForwardClientCertDetails.UNDEFINED: ClientCertificate.REPLACE,
+    ForwardClientCertDetails.SANITIZE: ClientCertificate.SANITIZE,
+    ForwardClientCertDetails.FORWARD_ONLY: ClientCertificate.FORWARD,
+    ForwardClientCertDetails.APPEND_FORWARD: ClientCertificate.APPEND,
+    ForwardClientCertDetails.SANITIZE_SET: ClientCertificate.REPLACE,
+    ForwardClientCertDetails.ALWAYS_FORWARD_ONLY: ClientCertificate.ALWAYS_FORWARD,
+}
+
+
+def outbound_http(
+    seen: Perspective, *, listener: str, rds: str, protocol: Protocol, offers_istio: bool = False
+) -> HttpConnectionManager:
+    """Return the connection manager of an outbound HTTP chain.
+
+    `offers_istio`: upstream connections offer Istio's HTTP protocols, so that a server whose port
+    is sniffed knows HTTP inside mutual TLS from TCP.
+    """
+    filters = _BOTH if not offers_istio else (HttpFilterKind.ALPN, *_BOTH)
+    return HttpConnectionManager(
+        stat_prefix=f"outbound_{listener};",
+        direction=Direction.OUTBOUND,
+        rds=rds,
+        filters=_with_grpc_web(filters, protocol),
+        accepts_http10=seen.view.capabilities.http10,
+        path_normalization=_normalization(seen),
+        access_logs=telemetry.access_logs(seen),
+        metrics=telemetry.outbound_metrics(seen),
+        allows_absolute_url=protocol is Protocol.HTTP_PROXY,
+    )
+
+
+def inbound_http(
+    seen: Perspective,
+    *,
+    chain: str,
+    routes: RouteConfiguration,
+    protocol: Protocol,
+    host: str,
+    namespace: str,
+) -> HttpConnectionManager:
+    """Return the connection manager of an inbound HTTP chain."""
+    metrics = telemetry.inbound_metrics(seen, host, namespace)
+    filters: tuple[HttpFilterKind, ...] = (HttpFilterKind.ROUTER,)
+    if metrics is not None:
+        filters = (HttpFilterKind.PEER, *filters)
+    return HttpConnectionManager(
+        stat_prefix=f"inbound_{chain};",
+        direction=Direction.INBOUND,
+        routes=routes,
+        filters=_with_grpc_web(filters, protocol),
+        client_certificate=ClientCertificate.APPEND,
+        server_name="istio-envoy",
+        accepts_http10=seen.view.capabilities.http10,
+        path_normalization=_normalization(seen),
+        access_logs=telemetry.access_logs(seen),
+        metrics=metrics,
+    )
+
+
+def gateway_http(
+    seen: Perspective, *, stat_prefix: str, rds: str, protocol: Protocol
+) -> HttpConnectionManager:
+    """Return the connection manager of a gateway server: the first hop that can be trusted."""
+    config = seen.mesh.config.default_config
+    topology = (config.gateway_topology if config else None) or GatewayTopology()
+    return HttpConnectionManager(
+        stat_prefix=stat_prefix,
+        direction=Direction.OUTBOUND,
+        rds=rds,
+        filters=_with_grpc_web(_BOTH, protocol),
+        use_remote_address=True,
+        trusted_hops=topology.num_trusted_proxies,
+        client_certificate=_CERTIFICATES[topology.forward_client_cert_details],
+        includes_pem=True,
+        server_name="istio-envoy",
+        accepts_http10=seen.view.capabilities.http10,
+        path_normalization=_normalization(seen),
+        access_logs=telemetry.access_logs(seen),
+        metrics=telemetry.outbound_metrics(seen),
+    )
+
+
+def inbound_tcp(seen: Perspective, *, cluster: str, host: str, namespace: str) -> TcpProxy:
+    """Return the proxy of an inbound TCP chain."""
+    return TcpProxy(
+        stat_prefix=cluster,
+        targets=(TcpTarget(cluster),),
+        access_logs=telemetry.access_logs(seen),
+        metrics=telemetry.inbound_metrics(seen, host, namespace),
+    )
+
+
+def plain_tcp(seen: Perspective, cluster: str) -> TcpProxy:
+    """Return a proxy to one of the clusters that stand for no service (outbound)."""
+    return TcpProxy(
+        stat_prefix=cluster,
+        targets=(TcpTarget(cluster),),
+        access_logs=telemetry.access_logs(seen),
+        metrics=telemetry.outbound_metrics(seen),
+    )
+
+
+def outbound_tcp(seen: Perspective, service: Service, cluster: str, subset: str = "") -> TcpProxy:
+    """Return the proxy to a service that no VirtualService routes."""
+    return _tcp(seen, (TcpTarget(cluster),), cluster, service, subset)
+
+
+def routed_tcp(
+    seen: Perspective, destinations: tuple[RouteDestination, ...], *, owner: str, port: int
+) -> TcpProxy:
+    """Return the proxy of a TCP or TLS rule: one destination, or several by weight.
+
+    `owner` (`NAME.NAMESPACE` of the VirtualService) names the statistics of weighted routes; the
+    connection settings of weighted routes are those of the first destination.
+    """
+    wanted = [d for d in destinations if d.destination is not None]
+    if len(wanted) > 1:
+        wanted = [d for d in wanted if d.weight > 0]
+    targets = tuple(
+        TcpTarget(cluster(seen, d.destination, port), max(d.weight, 1))
+        for d in wanted
+        if d.destination is not None
+    )
+    first = wanted[0].destination if wanted else None
+    service = seen.scope.service(first.host) if first else None
+    prefix = targets[0].cluster if len(targets) == 1 else owner
+    return _tcp(seen, targets, prefix, service, first.subset if first else "")
+
+
+def cluster(seen: Perspective, destination: Destination, port: int) -> str:
+    """Name the cluster of a TCP destination."""
+    service = seen.scope.service(destination.host)
+    number, host = port, destination.host
+    if destination.port is not None and destination.port.number:
+        number = destination.port.number
+    elif service is not None and len(service.ports) == 1:
+        number = service.ports[0].number
+    if service is not None:
+        host = seen.concrete(service).hostname
+    return str(names.OutboundCluster(number, host, destination.subset))
+
+
+def _tcp(
+    seen: Perspective,
+    targets: tuple[TcpTarget, ...],
+    prefix: str,
+    service: Service | None,
+    subset: str,
+) -> TcpProxy:
+    proxy = TcpProxy(
+        stat_prefix=prefix,
+        targets=targets,
+        access_logs=telemetry.access_logs(seen),
+        metrics=telemetry.outbound_metrics(seen),
+    )
+    rule = seen.rule(service) if service is not None else None
+    if rule is None or service is None:
+        return proxy
+    policies = [s.traffic_policy for s in rule.subsets if subset and s.name == subset]
+    policy = next((p for p in policies if p is not None), None) or rule.traffic_policy
+    hashed = seen.consistent_hash(service, subset, 0)
+    source_ip = hashed is not None and bool(hashed.use_source_ip)
+    return msgspec.structs.replace(
+        _with_pool(proxy, rule.traffic_policy),
+        hash_policies=(HashPolicy(HashKind.SOURCE_IP),) if source_ip else (),
+        tunnel=_tunnel(policy),
+    )
+
+
+def _with_pool(proxy: TcpProxy, policy: TrafficPolicy | None) -> TcpProxy:
+    pool = policy.connection_pool.tcp if policy and policy.connection_pool else None
+    if pool is None:
+        return proxy
+    longest = pool.max_connection_duration
+    return msgspec.structs.replace(
+        proxy,
+        idle_timeout_ms=pool.idle_timeout.ms if pool.idle_timeout is not None else None,
+        max_duration_ms=longest.ms if longest is not None else 0,
+    )
+
+
+def _tunnel(policy: TrafficPolicy | None) -> Tunnel | None:
+    if policy is None or policy.tunnel is None:
+        return None
+    wanted = policy.tunnel
+    return Tunnel(f"{wanted.target_host}:{wanted.target_port}", wanted.protocol.upper() == "POST")
+
+
+def _with_grpc_web(
+    filters: tuple[HttpFilterKind, ...], protocol: Protocol
+) -> tuple[HttpFilterKind, ...]:
+    return (*filters, HttpFilterKind.GRPC_WEB) if protocol is Protocol.GRPC_WEB else filters
+
+
+def _normalization(seen: Perspective) -> PathNormalization:
+    wanted = seen.mesh.config.path_normalization
+    text = wanted.normalization.value if wanted is not None else "DEFAULT"
+    return PathNormalization.BASE if text == "DEFAULT" else PathNormalization(text)

@@ -1,0 +1,141 @@
+"""TLS of listeners: mutual TLS of the mesh, and what Gateways and Sidecars ask for."""
+
+from rhumb.ir.tls import (
+    CertificateFiles,
+    DownstreamTls,
+    SecretRef,
+    SecretSource,
+    TlsParameters,
+    Validation,
+)
+from rhumb.model.kinds.gateway import ServerTls, ServerTlsMode, TlsProtocol
+from rhumb.translate import names
+from rhumb.translate.perspective import Perspective
+
+ALPN = ("h2", "http/1.1")
+"""Never `istio-peer-exchange`: Istio's proxies would send a preamble that stock Envoy hands on."""
+
+_CIPHERS = (
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "AES256-GCM-SHA384",
+    "AES128-GCM-SHA256",
+)
+_VERSIONS = {
+    TlsProtocol.TLSV1_0: "TLSv1_0",
+    TlsProtocol.TLSV1_1: "TLSv1_1",
+    TlsProtocol.TLSV1_2: "TLSv1_2",
+    TlsProtocol.TLSV1_3: "TLSv1_3",
+}
+_REQUIRE = (ServerTlsMode.MUTUAL, ServerTlsMode.ISTIO_MUTUAL)
+_KNOWN_CIPHERS = frozenset(
+    {
+        *_CIPHERS,
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ECDHE-RSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-AES128-SHA",
+        "ECDHE-RSA-AES128-SHA",
+        "ECDHE-ECDSA-AES256-SHA",
+        "ECDHE-RSA-AES256-SHA",
+        "AES128-SHA",
+        "AES256-SHA",
+    }
+)
+
+
+def mesh_tls(seen: Perspective) -> DownstreamTls:
+    """Return mutual TLS between workloads: own certificate, the mesh's roots, its trust domains."""
+    domains = (seen.mesh.trust_domain, *seen.mesh.trust_domain_aliases)
+    return DownstreamTls(
+        certificates=(_workload(seen, names.WORKLOAD_SECRET),),
+        validation=Validation(
+            roots=_workload(seen, names.ROOT_SECRET),
+            uri_prefixes=tuple(dict.fromkeys(f"spiffe://{d}/" for d in domains)),
+        ),
+        require_client_certificate=True,
+        alpn=ALPN,
+        parameters=TlsParameters(minimum="TLSv1_2", maximum="TLSv1_3", ciphers=_CIPHERS),
+    )
+
+
+def server_tls(seen: Perspective, wanted: ServerTls, *, is_http: bool) -> DownstreamTls:
+    """Return the TLS of a server that terminates it: of a Gateway, or of a Sidecar's ingress listener."""
+    if wanted.mode is ServerTlsMode.ISTIO_MUTUAL:
+        return _istio_mutual(seen, wanted)
+    asks = wanted.mode in _REQUIRE or wanted.mode is ServerTlsMode.OPTIONAL_MUTUAL
+    credentials = wanted.credential_names or (
+        (wanted.credential_name,) if wanted.credential_name else ()
+    )
+    return DownstreamTls(
+        certificates=tuple(SecretRef(str(_secret(name)), SecretSource.ADS) for name in credentials),
+        files=() if credentials else _files(wanted),
+        validation=_validation(wanted, credentials, asks=asks),
+        require_client_certificate=wanted.mode in _REQUIRE,
+        alpn=ALPN if is_http else (),
+        parameters=_parameters(wanted),
+    )
+
+
+def _istio_mutual(seen: Perspective, wanted: ServerTls) -> DownstreamTls:
+    return DownstreamTls(
+        certificates=(_workload(seen, names.WORKLOAD_SECRET),),
+        validation=Validation(
+            roots=_workload(seen, names.ROOT_SECRET), exact_names=wanted.subject_alt_names
+        ),
+        require_client_certificate=True,
+        alpn=ALPN,
+    )
+
+
+def _workload(seen: Perspective, name: str) -> SecretRef:
+    files = seen.view.capabilities.file_sds
+    return SecretRef(name, SecretSource.FILE if files else SecretSource.AGENT)
+
+
+def _secret(name: str) -> names.KubernetesSecret:
+    """Read `NAME`, or one of the schemes that Istio's credential names may have."""
+    parsed = names.parse_secret(name)
+    return parsed if isinstance(parsed, names.KubernetesSecret) else names.KubernetesSecret(name)
+
+
+def _files(wanted: ServerTls) -> tuple[CertificateFiles, ...]:
+    if wanted.tls_certificates:
+        return tuple(
+            CertificateFiles(c.server_certificate, c.private_key) for c in wanted.tls_certificates
+        )
+    if wanted.server_certificate and wanted.private_key:
+        return (CertificateFiles(wanted.server_certificate, wanted.private_key),)
+    return ()
+
+
+def _validation(wanted: ServerTls, credentials: tuple[str, ...], *, asks: bool) -> Validation:
+    """Return how clients are checked; SPKI and hash pins count without a CA too."""
+    roots: SecretRef | None = None
+    root_file = ""
+    if asks and wanted.ca_cert_credential_name:
+        roots = SecretRef(str(_secret(wanted.ca_cert_credential_name).ca), SecretSource.ADS)
+    elif asks and credentials:
+        roots = SecretRef(str(_secret(credentials[0]).ca), SecretSource.ADS)
+    elif asks:
+        root_file = wanted.ca_certificates
+    return Validation(
+        roots=roots,
+        root_file=root_file,
+        exact_names=wanted.subject_alt_names if asks else (),
+        spki_pins=wanted.verify_certificate_spki,
+        hash_pins=wanted.verify_certificate_hash,
+        crl_file=wanted.ca_crl if root_file else "",
+        accept_untrusted=asks and bool(wanted.insecure_skip_verify),
+    )
+
+
+def _parameters(wanted: ServerTls) -> TlsParameters:
+    """Return versions and ciphers; ciphers that Envoy does not know would cost the whole listener."""
+    return TlsParameters(
+        minimum=_VERSIONS.get(wanted.min_protocol_version, ""),
+        maximum=_VERSIONS.get(wanted.max_protocol_version, ""),
+        ciphers=tuple(c for c in dict.fromkeys(wanted.cipher_suites) if c in _KNOWN_CIPHERS),
+        curves=wanted.ecdh_curves,
+    )
