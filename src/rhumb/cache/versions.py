@@ -100,8 +100,10 @@ class Differences:
 def _difference(
     memo: Differences, before: Table | None, after: Table, names: Names | None
 ) -> Difference:
+    changed: tuple[Entry, ...]
+    removed: tuple[Entry, ...] = ()
     if before is None:
-        changed, removed = select(after, names), ()
+        changed = select(after, names)
     elif names is None:
         old, new = before.entries, after.entries
         changed = tuple(e for n, e in new.items() if n not in old or old[n].version != e.version)

@@ -1,0 +1,352 @@
+"""One type on one stream: what the client holds, and the next response it needs.
+
+No I/O and no clock. What a client holds is written as "that table, restricted to its subscription",
+plus small exceptions, so an idle stream costs the same however many resources it has.
+"""
+
+import abc
+import enum
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from rhumb.cache.encoded import Entry
+from rhumb.cache.versions import (
+    Differences,
+    Names,
+    Table,
+    change_body,
+    full_body,
+)
+from rhumb.xds import wire
+from rhumb.xds.delta import NOBODY, DeltaWatch
+from rhumb.xds.events import Answer
+from rhumb.xds.sotw import SotwWatch
+
+_NOTHING: Mapping[str, Entry | None] = MappingProxyType({})
+
+
+class State(enum.StrEnum):
+    """What `rhumb status` says of one type of one proxy."""
+
+    NOT_SENT = "NOT SENT"
+    SYNCED = "SYNCED"
+    STALE = "STALE"
+    NACK = "NACK"
+
+
+class Refusal(msgspec.Struct, frozen=True, eq=False):
+    """A resource that the client rejected, and what it had before (None: nothing)."""
+
+    entry: Entry
+    last_good: Entry | None
+
+
+class Sent(msgspec.Struct, frozen=True, eq=False):
+    """A response that waits for its ACK."""
+
+    nonce: str
+    changed: tuple[Entry, ...]
+    """What is new in it; for a full state, what it differs by from the one before."""
+    at: float
+    """Monotonic seconds."""
+
+
+class Response(msgspec.Struct, frozen=True, eq=False):
+    """A response to write: the bytes of a discovery response, nonce included."""
+
+    data: bytes
+    changed: tuple[Entry, ...]
+    removed: int
+
+
+class Channel(abc.ABC):
+    """What one client holds of one type, and what is owed to it."""
+
+    __slots__ = (
+        "accepted", "differences", "due", "error", "forced", "good", "held_up", "initial", "leftover", "open",
+        "refused", "rejects", "responses", "retries", "sent_at", "table", "wanted",
+    )  # fmt: skip
+
+    def __init__(self, differences: Differences) -> None:
+        self.differences = differences
+        self.table: Table | None = None
+        """The client holds this, restricted to its subscription; None before the first response."""
+        self.good: Table | None = None
+        """The last table that was accepted as a whole."""
+        self.due = False
+        """An answer is owed even if nothing changed."""
+        self.wanted = NOBODY
+        """Names to answer for in the next response."""
+        self.forced = NOBODY
+        """Names to send again although the client holds them."""
+        self.initial: Mapping[str, str] = {}
+        self.leftover: Mapping[str, Entry | None] = _NOTHING
+        """Held by the client, gone from the table, not yet removed: removals come last."""
+        self.refused: Mapping[str, Refusal] = {}
+        self.retries: tuple[tuple[Entry, ...], ...] = ()
+        self.open: Sent | None = None
+        self.error = ""
+        """The client's words at its last rejection; "" once all is well again."""
+        self.accepted = 0
+        self.rejects = 0
+        self.responses = 0
+        self.sent_at = 0.0
+
+    @property
+    @abc.abstractmethod
+    def watch(self) -> DeltaWatch | SotwWatch:
+        """Return the subscription."""
+
+    @abc.abstractmethod
+    def next(self, target: Table, *, may_remove: bool, nonce: str, now: float) -> Response | None:
+        """Move the client towards `target`; None when it needs nothing (now)."""
+
+    @property
+    def scope(self) -> Names | None:
+        """Return the subscription as a filter: None for everything."""
+        return None if self.watch.wildcard else self.watch.names
+
+    def has_name(self, name: str) -> bool:
+        """Tell whether the client wants this resource."""
+        return self.watch.wildcard or name in self.watch.names
+
+    def answer(self, action: Answer) -> None:
+        """Owe the client an answer."""
+        self.due = True
+        self.wanted |= action.names
+        if self.table is None:
+            self.initial = action.initial
+        elif self.watch.wildcard and not action.names:
+            self.table = None  # asked for everything again
+
+    def unsubscribed(self) -> None:
+        """Forget debts for names that the client no longer wants."""
+        if not self.watch.wildcard:
+            self.wanted &= self.watch.names
+            if self.leftover:
+                self.leftover = {n: e for n, e in self.leftover.items() if n in self.watch.names}
+
+    def force(self, names: Iterable[str]) -> None:
+        """Send these again even if the client holds them."""
+        self.forced |= {name for name in names if self.has_name(name)}
+
+    def is_settled(self, target: Table) -> bool:
+        """Tell whether the client has answered for all it must have (removals apart)."""
+        return not (
+            self.open or self.retries or self.due or self.forced or self.table is not target
+        )
+
+    def state(self, target: Table) -> State:
+        """Return the word for `rhumb status`."""
+        if self.refused or self.error:
+            return State.NACK
+        if not self.responses and self.table is None:
+            return State.NOT_SENT
+        return State.SYNCED if self.is_settled(target) and not self.leftover else State.STALE
+
+    def accept(self) -> None:
+        """Take an ACK."""
+        self.open = None
+        self.accepted += 1
+        if not self.refused and not self.retries:
+            self.error, self.good = "", self.table
+
+    def reject(self, error: str) -> tuple[Entry, ...]:
+        """Take a NACK; return the resources it is about, empty while that is not yet known.
+
+        Whatever the client did not complain about is sent again without the culprit. If nothing
+        tells who it is, halves are sent, until a response with one resource is rejected.
+        """
+        sent, self.open = self.open, None
+        self.rejects += 1
+        self.error = error or "rejected without a reason"
+        if sent is None or not sent.changed:
+            return ()
+        named = sent.changed if len(sent.changed) == 1 else mentioned(error, sent.changed)
+        self._retry(sent.changed, named)
+        last = self.good.entries if self.good else {}
+        self.refused = {**self.refused, **{e.name: Refusal(e, last.get(e.name)) for e in named}}
+        return named
+
+    @abc.abstractmethod
+    def _retry(self, sent: tuple[Entry, ...], named: tuple[Entry, ...]) -> None: ...
+
+    def _went_out(self, changed: tuple[Entry, ...], nonce: str, now: float) -> None:
+        self.open = Sent(nonce, changed, now)
+        self.sent_at = now
+        self.responses += 1
+        self.due, self.wanted, self.forced, self.initial = False, NOBODY, NOBODY, {}
+        if self.refused:
+            again = {e.name for e in changed}
+            self.refused = {n: r for n, r in self.refused.items() if n not in again}
+        self.watch.sent(nonce)
+
+    def _move(self, target: Table, removed: Iterable[Entry]) -> None:
+        """Take `target` as what the client has once the coming response is accepted."""
+        gone = {e.name: e for e in removed if self.has_name(e.name)}
+        if gone or self.leftover:
+            kept = {n: e for n, e in self.leftover.items() if n not in target.entries}
+            self.leftover = MappingProxyType({**kept, **gone})
+        if self.refused:
+            self.refused = {n: r for n, r in self.refused.items() if n in target.entries}
+        self.table = target
+
+
+class DeltaChannel(Channel):
+    """Incremental: differences only."""
+
+    __slots__ = ("_watch",)
+
+    def __init__(self, watch: DeltaWatch, differences: Differences) -> None:
+        super().__init__(differences)
+        self._watch = watch
+
+    @property
+    def watch(self) -> DeltaWatch:
+        """Return the subscription."""
+        return self._watch
+
+    def next(self, target: Table, *, may_remove: bool, nonce: str, now: float) -> Response | None:
+        """Send what differs; removals only when they may go."""
+        if self.retries:
+            found = self._again(target, nonce, now)
+            if found:
+                return found
+        first = self.table is None
+        changed, body, missing = self._first(target) if first else self._difference(target)
+        removed = missing
+        if may_remove and self.leftover:
+            removed = (*missing, *self.leftover)
+            self.leftover = _NOTHING
+        if not changed and not removed and not self._must_answer(first=first):
+            self.due, self.wanted, self.initial = False, NOBODY, {}
+            return None
+        if body is None or removed:
+            body = change_body(target.type, changed, removed)
+        self._went_out(changed, nonce, now)
+        return Response(body + wire.delta_nonce(nonce), changed, len(removed))
+
+    def _must_answer(self, *, first: bool) -> bool:
+        # A client that brings what it holds waits for nothing; a new one waits for its first answer.
+        return self.due and not (first and self.initial)
+
+    def _first(self, target: Table) -> tuple[tuple[Entry, ...], bytes | None, tuple[str, ...]]:
+        scope = self.scope
+        full = self.differences.between(None, target, scope)
+        initial, forced = self.initial, self.forced
+        entries = target.entries
+        self._move(target, ())
+        missing = tuple(sorted(n for n in self.wanted if n not in entries and n not in initial))
+        if not initial:
+            return full.changed, full.body, missing
+        self.leftover = MappingProxyType(
+            {n: None for n in initial if n not in entries and self.has_name(n)}
+        )
+        changed = tuple(
+            e for e in full.changed if initial.get(e.name) != e.version or e.name in forced
+        )
+        return changed, None, missing
+
+    def _difference(self, target: Table) -> tuple[tuple[Entry, ...], bytes | None, tuple[str, ...]]:
+        assert self.table is not None
+        difference = self.differences.between(self.table, target, self.scope)
+        self._move(target, difference.removed)
+        extra = self.wanted | self.forced
+        if not extra:
+            return difference.changed, difference.body, ()
+        entries = target.entries
+        extra -= {e.name for e in difference.changed}
+        more = tuple(entries[n] for n in sorted(extra) if n in entries)
+        missing = tuple(sorted(n for n in self.wanted if n not in entries))
+        if missing and self.leftover:
+            self.leftover = {n: e for n, e in self.leftover.items() if n not in missing}
+        return difference.changed + more, None, missing
+
+    def _again(self, target: Table, nonce: str, now: float) -> Response | None:
+        while self.retries:
+            part, *rest = self.retries
+            self.retries = tuple(rest)
+            current = tuple(
+                e for e in part if target.entries.get(e.name) is e and self.has_name(e.name)
+            )
+            if not current:
+                continue
+            body = change_body(target.type, current) + wire.delta_nonce(nonce)
+            owed = self.due, self.wanted, self.forced, self.initial
+            self._went_out(current, nonce, now)
+            self.due, self.wanted, self.forced, self.initial = owed
+            return Response(body, current, 0)
+        return None
+
+    def _retry(self, sent: tuple[Entry, ...], named: tuple[Entry, ...]) -> None:
+        if named:
+            rest = tuple(e for e in sent if e not in named)
+            parts = (rest,) if rest else ()
+        else:
+            middle = len(sent) // 2
+            parts = (sent[:middle], sent[middle:])
+        self.retries = (*parts, *self.retries)
+
+
+class SotwChannel(Channel):
+    """State of the world: everything the client wants, each time something of it changed."""
+
+    __slots__ = ("_watch",)
+
+    def __init__(self, watch: SotwWatch, differences: Differences) -> None:
+        super().__init__(differences)
+        self._watch = watch
+
+    @property
+    def watch(self) -> SotwWatch:
+        """Return the subscription."""
+        return self._watch
+
+    def next(self, target: Table, *, may_remove: bool, nonce: str, now: float) -> Response | None:
+        """Send everything if something changed; what is to be removed stays in it until it may go."""
+        scope, before = self.scope, self.table
+        difference = self.differences.between(before, target, scope)
+        self._move(target, difference.removed)
+        release = may_remove and bool(self.leftover)
+        if release:
+            self.leftover = _NOTHING
+        again = bool(self.retries or self.forced)
+        if not (difference.changed or release or self.due or again):
+            return None
+        self.retries = ()
+        moved = {e.name for e in difference.changed}
+        self.refused = {n: r for n, r in self.refused.items() if n not in moved}
+        if not self.refused and not self.leftover:
+            body = self.differences.whole(target, scope)[1]
+        else:
+            body = full_body(target, self._entries(target, scope))
+        self._went_out(difference.changed, nonce, now)
+        return Response(body + wire.sotw_nonce(nonce), difference.changed, int(release))
+
+    def _entries(self, target: Table, scope: Names | None) -> list[Entry]:
+        out: list[Entry] = []
+        for entry in self.differences.between(None, target, scope).changed:
+            refusal = self.refused.get(entry.name)
+            good = entry if refusal is None else refusal.last_good
+            if good is not None:
+                out.append(good)
+        out += [entry for entry in self.leftover.values() if entry is not None]
+        return out
+
+    def _retry(self, sent: tuple[Entry, ...], named: tuple[Entry, ...]) -> None:
+        # The whole state once more, with the last good version in the culprits' places. Nothing to
+        # try when the culprits are not known: Envoy names them for the types it wants in full.
+        self.retries = (sent,) if named else ()
+
+
+def mentioned(error: str, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Return the resources whose names stand in the client's words as whole names."""
+    return tuple(
+        entry
+        for entry in entries
+        if entry.name in error
+        and re.search(rf"(?<![\w|./-]){re.escape(entry.name)}(?![\w|/-]|\.\w)", error)
+    )

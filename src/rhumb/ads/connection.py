@@ -1,0 +1,200 @@
+"""One stream: its channels, in make-before-break order. No gRPC, no clock, no tasks."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+
+from rhumb.ads.channel import Channel, DeltaChannel, Response, SotwChannel, State
+from rhumb.base.errors import RhumbError
+from rhumb.cache.versions import Differences, Table
+from rhumb.cache.views import Views
+from rhumb.ir.origin import Origin
+from rhumb.model.proxy import Proxy
+from rhumb.snapshot.view import View
+from rhumb.xds.delta import DeltaWatch
+from rhumb.xds.events import Accepted, Answer, DeltaRequest, Rejected, SotwRequest, Stale
+from rhumb.xds.sotw import SotwWatch
+from rhumb.xds.types import PUSH_ORDER, XdsType
+
+_NEEDS: Mapping[XdsType, tuple[XdsType, ...]] = {
+    XdsType.LDS: (XdsType.CDS, XdsType.EDS),
+    XdsType.RDS: (XdsType.CDS, XdsType.EDS, XdsType.LDS),
+}
+"""What must have been answered before: a listener or route may name a cluster only once it is there."""
+
+_REMOVED_AFTER: Mapping[XdsType, tuple[XdsType, ...]] = {
+    XdsType.CDS: (XdsType.LDS, XdsType.RDS),
+    XdsType.EDS: (XdsType.CDS, XdsType.LDS, XdsType.RDS),
+    XdsType.SDS: (XdsType.CDS, XdsType.LDS),
+    XdsType.RDS: (XdsType.LDS,),
+}
+"""Who must have let go before: a cluster goes when no route names it any more."""
+
+
+class Nack(msgspec.Struct, frozen=True, kw_only=True):
+    """A rejection: Envoy's words, and what it was about."""
+
+    proxy: str
+    type: XdsType
+    error: str
+    resources: tuple[str, ...]
+    origins: tuple[Origin, ...]
+
+
+class TypeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One type of one proxy, for `rhumb status`."""
+
+    type: str
+    state: State
+    version: int
+    """Number of the table that was accepted last."""
+    resources: int
+    error: str = ""
+    objects: tuple[str, ...] = ()
+    """What caused the error, by object, field, file and line."""
+
+
+class Connection:
+    """What one client holds, and what it is to be sent next."""
+
+    def __init__(
+        self,
+        *,
+        delta: bool,
+        differences: Differences,
+        ack_timeout_s: float,
+        max_names: int,
+        on_nack: Callable[[Nack], None],
+    ) -> None:
+        self._delta = delta
+        self._differences = differences
+        self._ack_timeout = ack_timeout_s
+        self._max_names = max_names
+        self._on_nack = on_nack
+        self._nonces = itertools.count(1)
+        self._channels: dict[XdsType, Channel] = {}
+        self.proxy: Proxy | None = None
+        self.view: View | None = None
+        self.stale_nonces = 0
+
+    def receive(self, request: DeltaRequest | SotwRequest) -> None:
+        """Take a request. Raises RhumbError when it asks for more than one stream may."""
+        channel = self._channel(request.type)
+        for action in self._actions(channel, request):
+            match action:
+                case Answer():
+                    channel.answer(action)
+                    self._after_answer(request.type)
+                case Accepted():
+                    channel.accept()
+                case Rejected(_, error):
+                    self._rejected(request.type, channel, error)
+                case Stale():
+                    self.stale_nonces += 1
+        if len(channel.watch.names) > self._max_names:
+            raise RhumbError(
+                f"{request.type.short}: more than {self._max_names} names on one stream"
+            )
+        channel.unsubscribed()
+
+    def next(self, views: Views, now: float) -> tuple[XdsType, Response] | None:
+        """Return the next response in push order, None when all that may go has gone."""
+        if self.view is None:
+            return None
+        tables = {kind: views.table(self.view, kind) for kind in self._channels}
+        for kind in PUSH_ORDER:
+            channel = self._channels.get(kind)
+            if channel is None or self._waits(channel, now):
+                continue
+            if not channel.due and self._blocked(_NEEDS.get(kind, ()), tables, now):
+                continue
+            may_remove = not self._blocked(_REMOVED_AFTER.get(kind, ()), tables, now)
+            nonce = str(next(self._nonces))
+            found = channel.next(tables[kind], may_remove=may_remove, nonce=nonce, now=now)
+            if found is not None:
+                return kind, found
+        return None
+
+    def deadline(self) -> float | None:
+        """Return when the oldest unanswered response stops holding others up, in monotonic seconds."""
+        waiting = [c.open.at for c in self._channels.values() if c.open is not None]
+        return min(waiting) + self._ack_timeout if waiting else None
+
+    def is_subscribed(self, kind: XdsType) -> bool:
+        """Tell whether the client asked for a type."""
+        return kind in self._channels
+
+    def status(self, views: Views) -> Iterator[TypeStatus]:
+        """Yield the state of each type the client asked for."""
+        if self.view is None:
+            return
+        for kind in PUSH_ORDER:
+            channel = self._channels.get(kind)
+            if channel is None:
+                continue
+            table = views.table(self.view, kind)
+            cited = dict.fromkeys(str(o) for r in channel.refused.values() for o in r.entry.origin)
+            yield TypeStatus(
+                type=kind.short,
+                state=channel.state(table),
+                version=channel.good.number if channel.good else 0,
+                resources=len(table.entries),
+                error=channel.error,
+                objects=tuple(cited),
+            )
+
+    def _channel(self, kind: XdsType) -> Channel:
+        found = self._channels.get(kind)
+        if found is None:
+            found = (
+                DeltaChannel(DeltaWatch(kind), self._differences)
+                if self._delta
+                else SotwChannel(SotwWatch(kind), self._differences)
+            )
+            self._channels[kind] = found
+        return found
+
+    def _actions(
+        self, channel: Channel, request: DeltaRequest | SotwRequest
+    ) -> list[Answer | Accepted | Rejected | Stale]:
+        watch = channel.watch
+        if isinstance(watch, DeltaWatch) and isinstance(request, DeltaRequest):
+            return watch.receive(request)
+        if isinstance(watch, SotwWatch) and isinstance(request, SotwRequest):
+            return watch.receive(request)
+        raise RhumbError("a stream is either incremental or state of the world, not both")
+
+    def _after_answer(self, kind: XdsType) -> None:
+        """Envoy that asks for clusters again waits for their endpoints, changed or not."""
+        endpoints = self._channels.get(XdsType.EDS)
+        if kind is XdsType.CDS and endpoints is not None:
+            endpoints.force(endpoints.watch.names)
+
+    def _rejected(self, kind: XdsType, channel: Channel, error: str) -> None:
+        culprits = channel.reject(error)
+        origins = tuple(dict.fromkeys(o for entry in culprits for o in entry.origin))
+        self._on_nack(
+            Nack(
+                proxy=self.proxy.id if self.proxy else "",
+                type=kind,
+                error=error,
+                resources=tuple(entry.name for entry in culprits),
+                origins=origins,
+            )
+        )
+
+    def _waits(self, channel: Channel, now: float) -> bool:
+        """Tell whether a response is on its way whose answer is worth waiting for."""
+        return channel.open is not None and now < channel.open.at + self._ack_timeout
+
+    def _blocked(
+        self, kinds: tuple[XdsType, ...], tables: Mapping[XdsType, Table], now: float
+    ) -> bool:
+        for kind in kinds:
+            channel = self._channels.get(kind)
+            if channel is None or channel.is_settled(tables[kind]):
+                continue
+            if channel.open is None or now < channel.open.at + self._ack_timeout:
+                return True
+        return False

@@ -1,0 +1,298 @@
+"""xDS over gRPC: delta and state of the world, one task for each direction of a stream."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any
+
+import grpc
+import msgspec
+from envoy.config.core.v3 import base_pb2 as core
+from envoy.service.discovery.v3 import discovery_pb2 as discovery
+from google.protobuf.json_format import MessageToDict
+
+from rhumb.ads.connection import Connection, Nack, TypeStatus
+from rhumb.ads.settings import AdsSettings
+from rhumb.base.clock import Clock
+from rhumb.base.errors import RhumbError
+from rhumb.base.tasks import Nursery
+from rhumb.cache.versions import Differences
+from rhumb.cache.views import Views
+from rhumb.model.endpoint import Locality
+from rhumb.model.proxy import Proxy, Role
+from rhumb.snapshot.view import View
+from rhumb.xds.events import DeltaRequest, SotwRequest
+from rhumb.xds.types import HEALTH_TYPE, XdsType
+
+SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+_TYPES: Mapping[str, XdsType] = {kind.value: kind for kind in XdsType}
+
+_log = logging.getLogger(__name__)
+
+Request = discovery.DeltaDiscoveryRequest | discovery.DiscoveryRequest
+
+Context = Any
+"""grpc.aio.ServicerContext of raw bytes; gRPC ships no types."""
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is at the other end of a stream, as proved (identity "" on the plaintext port)."""
+
+    identity: str = ""
+    namespace: str = ""
+    service_account: str = ""
+    expires: str = ""
+    address: str = ""
+
+
+Identify = Callable[[Context], Caller]
+"""Proves who calls; raises RhumbError when nobody is proved."""
+
+
+class Observer:
+    """What the rest of the control plane wants to know of streams; does nothing by default."""
+
+    def connected(self, proxy: Proxy) -> None:
+        """Take that a proxy said who it is."""
+
+    def disconnected(self, proxy: Proxy) -> None:
+        """Take that its stream has ended."""
+
+    def health(self, proxy: Proxy, healthy: bool, reason: str) -> None:
+        """Take what an agent says of its workload."""
+
+    def nack(self, nack: Nack) -> None:
+        """Take a rejection."""
+
+    def sent(self, kind: XdsType, size: int) -> None:
+        """Take that a response went out."""
+
+
+class Stream:
+    """One open stream with what is known of its client."""
+
+    def __init__(self, connection: Connection, caller: Caller, since: float) -> None:
+        self.connection = connection
+        self.caller = caller
+        self.since = since
+        self.last_push = 0.0
+        self.pushes = 0
+        self.wake = asyncio.Event()
+        self.failed: RhumbError | None = None
+
+    @property
+    def proxy(self) -> Proxy | None:
+        """Return the proxy once it has said who it is."""
+        return self.connection.proxy
+
+
+class AdsServer:
+    """Serves the views of the latest snapshot to every stream."""
+
+    def __init__(
+        self, settings: AdsSettings, clock: Clock, views: Views, observer: Observer
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._views = views
+        self._observer = observer
+        self._differences = Differences()
+        self._streams: set[Stream] = set()
+        self.identify: Identify = lambda _context: Caller()
+
+    @property
+    def streams(self) -> frozenset[Stream]:
+        """Return the open streams."""
+        return frozenset(self._streams)
+
+    @property
+    def views(self) -> Views:
+        """Return what is served now."""
+        return self._views
+
+    def live_views(self) -> frozenset[View]:
+        """Return the views of all connected proxies."""
+        return frozenset(s.connection.view for s in self._streams if s.connection.view)
+
+    def publish(self, views: Views) -> None:
+        """Serve another snapshot; every stream gets what differs for it, at its own pace."""
+        self._views = views
+        for stream in self._streams:
+            proxy = stream.connection.proxy
+            if proxy is not None:
+                stream.connection.view = views.snapshot.view(proxy)
+            stream.wake.set()
+
+    def status(self) -> Iterator[tuple[Stream, tuple[TypeStatus, ...]]]:
+        """Yield every stream that said who it is, with the state of its types."""
+        for stream in self._streams:
+            if stream.proxy is not None:
+                yield stream, tuple(stream.connection.status(self._views))
+
+    def handler(self, identify: Identify | None = None) -> grpc.GenericRpcHandler:
+        """Return what `grpc.aio.Server.add_generic_rpc_handlers` takes; `identify` None: anyone."""
+
+        def serve(delta: bool) -> Callable[[AsyncIterator[Request], Context], AsyncIterator[bytes]]:
+            def call(requests: AsyncIterator[Request], context: Context) -> AsyncIterator[bytes]:
+                return self._serve(requests, context, delta=delta, identify=identify)
+
+            return call
+
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(
+                    serve(True), discovery.DeltaDiscoveryRequest.FromString, _raw
+                ),
+                "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(
+                    serve(False), discovery.DiscoveryRequest.FromString, _raw
+                ),
+            },
+        )
+
+    async def _serve(
+        self,
+        requests: AsyncIterator[Request],
+        context: Context,
+        *,
+        delta: bool,
+        identify: Identify | None,
+    ) -> AsyncIterator[bytes]:
+        caller = await self._admit(context, identify)
+        connection = Connection(
+            delta=delta,
+            differences=self._differences,
+            ack_timeout_s=self._settings.ack_timeout_s,
+            max_names=self._settings.max_names,
+            on_nack=self._observer.nack,
+        )
+        stream = Stream(connection, caller, self._clock.monotonic())
+        self._streams.add(stream)
+        nursery = Nursery("xds")
+        reading = nursery.start("read", self._read(stream, requests, checked=identify is not None))
+        try:
+            while not reading.done() or stream.wake.is_set():
+                async for data in self._write(stream):
+                    yield data
+                if stream.failed is not None:
+                    await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(stream.failed))
+                await self._wait(stream)
+        finally:
+            self._streams.discard(stream)
+            await nursery.close()
+            if stream.proxy is not None:
+                self._observer.disconnected(stream.proxy)
+
+    async def _admit(self, context: Context, identify: Identify | None) -> Caller:
+        if len(self._streams) >= self._settings.max_streams:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many streams; try again")
+        if identify is None:
+            return Caller(address=context.peer())
+        try:
+            return identify(context)
+        except RhumbError as error:
+            _log.warning("stream refused", extra={"reason": str(error), "peer": context.peer()})
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+            raise
+
+    async def _write(self, stream: Stream) -> AsyncIterator[bytes]:
+        stream.wake.clear()
+        while (found := stream.connection.next(self._views, self._clock.monotonic())) is not None:
+            kind, response = found
+            stream.last_push = self._clock.monotonic()
+            stream.pushes += 1
+            self._observer.sent(kind, len(response.data))
+            yield response.data
+
+    async def _wait(self, stream: Stream) -> None:
+        """Sleep until something happened, or an unanswered response no longer holds others up."""
+        deadline = stream.connection.deadline()
+        timeout = None if deadline is None else max(deadline - self._clock.monotonic(), 0.0)
+        if timeout == 0.0:
+            timeout = self._settings.ack_timeout_s
+        try:
+            await asyncio.wait_for(stream.wake.wait(), timeout)
+        except TimeoutError:
+            return
+
+    async def _read(
+        self, stream: Stream, requests: AsyncIterator[Request], *, checked: bool
+    ) -> None:
+        try:
+            async for request in requests:
+                self._take(stream, request, checked=checked)
+                stream.wake.set()
+        except RhumbError as error:
+            _log.warning("stream ended: %s", error, extra={"peer": stream.caller.address})
+            stream.failed = error
+        finally:
+            stream.wake.set()
+
+    def _take(self, stream: Stream, request: Request, *, checked: bool) -> None:
+        connection = stream.connection
+        if connection.proxy is None:
+            proxy = parse_node(request.node)
+            if checked:
+                _check_claim(proxy, stream.caller)
+            connection.proxy = proxy
+            connection.view = self._views.snapshot.view(proxy)
+            _log.info("connected", extra={"proxy": proxy.id, "identity": stream.caller.identity})
+            self._observer.connected(proxy)
+        if request.type_url == HEALTH_TYPE:
+            error = request.error_detail
+            healthy = not request.HasField("error_detail")
+            self._observer.health(connection.proxy, healthy, error.message)
+            return
+        kind = _TYPES.get(request.type_url)
+        if kind is None:
+            raise RhumbError(f'type "{request.type_url[:200]}" is not served')
+        connection.receive(self._parse(kind, request))
+
+    def _parse(self, kind: XdsType, request: Request) -> DeltaRequest | SotwRequest:
+        error = request.error_detail.message if request.HasField("error_detail") else None
+        if isinstance(request, discovery.DeltaDiscoveryRequest):
+            names = tuple(request.resource_names_subscribe)
+            self._check_names(names)
+            return DeltaRequest(
+                type=kind,
+                nonce=request.response_nonce,
+                error=error,
+                subscribe=names,
+                unsubscribe=tuple(request.resource_names_unsubscribe),
+                initial=dict(request.initial_resource_versions),
+            )
+        names = tuple(request.resource_names)
+        self._check_names(names)
+        return SotwRequest(
+            type=kind,
+            nonce=request.response_nonce,
+            error=error,
+            names=names,
+            version=request.version_info,
+        )
+
+    def _check_names(self, names: tuple[str, ...]) -> None:
+        longest = self._settings.max_name_bytes
+        if any(len(name) > longest for name in names):
+            raise RhumbError(f"a resource name is longer than {longest} bytes")
+
+
+def parse_node(node: core.Node) -> Proxy:
+    """Read who a client says it is. Raises RhumbError when the node id has another shape."""
+    metadata = MessageToDict(node.metadata)
+    place = node.locality
+    return Proxy.parse(node.id, metadata, Locality(place.region, place.zone, place.sub_zone))
+
+
+def _check_claim(proxy: Proxy, caller: Caller) -> None:
+    """A node may claim no namespace and no service account but its own."""
+    claimed = proxy.service_account
+    if caller.namespace == proxy.namespace and claimed in ("", caller.service_account):
+        return
+    wanted = f"namespace {proxy.namespace}" + (f", service account {claimed}" if claimed else "")
+    kind = "agent of " if proxy.role is Role.AGENT else ""
+    raise RhumbError(f"{caller.identity} claims to be {kind}{wanted}")
+
+
+def _raw(data: bytes) -> bytes:
+    return data

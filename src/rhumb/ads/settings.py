@@ -1,0 +1,34 @@
+"""Settings of the xDS server: composed by app, which never looks elsewhere for them."""
+
+import msgspec
+
+
+class DebounceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How changes are merged into pushes. A first change after quiet goes at once."""
+
+    quiet_min_s: float = 0.002
+    """Shortest wait for more changes once a push has just happened."""
+    quiet_max_s: float = 0.1
+    """Longest wait for more changes (Istio: PILOT_DEBOUNCE_AFTER)."""
+    cost_factor: float = 1.0
+    """The wait in units of what the last push cost: at 1 a storm uses at most half a core."""
+    max_delay_s: float = 10.0
+    """A push happens after this long even if changes never rest (Istio: PILOT_DEBOUNCE_MAX)."""
+
+
+class AdsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How streams are served and bounded."""
+
+    ack_timeout_s: float = 5.0
+    """A client that has not answered a response by then no longer holds up what depends on it."""
+    max_message_bytes: int = 4 << 20
+    """Longest request; longer ones are refused by gRPC (Istio: 4 MB)."""
+    max_names: int = 100_000
+    """Most subscriptions of one stream to one type; more ends the stream with a reason."""
+    max_name_bytes: int = 4096
+    """Longest resource name."""
+    max_streams: int = 100_000
+    """Most streams at once; more are refused as unavailable and come back with backoff."""
+    keepalive_s: float = 30.0
+    """Interval of HTTP/2 pings to silent clients."""
+    keepalive_timeout_s: float = 10.0
