@@ -1,6 +1,7 @@
 """A certificate authority as a value: make a self-signed root, or load one that was given."""
 
 import itertools
+import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -83,7 +84,14 @@ class Authority(msgspec.Struct, frozen=True, eq=False):
 def make_root(*, organization: str, now: datetime, life: timedelta) -> Authority:
     """Make a self-signed ECDSA P-256 root."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)])
+    # Roots of one mesh must differ in their names: some verifiers find an issuer by name alone.
+    common = f"root {now:%Y-%m-%d} {secrets.token_hex(4)}"
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(NameOID.COMMON_NAME, common),
+        ]
+    )
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     certificate = (
         x509.CertificateBuilder()
