@@ -267,7 +267,7 @@ def resolve(text: str) -> object:
         return _CONSTANTS[text]
     if text[0] not in _NUMBER_START:
         return text
-    digits = text.replace("_", "") if text[-1] != "_" and text[0] != "_" else text
+    digits = text.replace("_", "")
     if len(digits) < 128:
         if _INT.match(digits):
             return _integer(digits)
