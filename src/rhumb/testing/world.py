@@ -1,0 +1,67 @@
+"""A snapshot from YAML text, and proxies to look at it: what tests of everything above start from."""
+
+from collections.abc import Iterable, Mapping
+
+from rhumb.model.codec import Reader
+from rhumb.model.finding import Level
+from rhumb.model.proxy import Proxy, Role
+from rhumb.model.resource import Changes, Resource, ResourceSet
+from rhumb.snapshot.build import World, build, empty
+
+
+def resources(*texts: str, namespace: str = "default") -> tuple[Resource, ...]:
+    """Read YAML texts. Raises ValueError with the findings when an object is refused."""
+    reader = Reader()
+    found: list[Resource] = []
+    problems: list[str] = []
+    for number, text in enumerate(texts):
+        for document in reader.read(text, f"input-{number}.yaml", namespace=namespace):
+            problems += [f.text() for f in document.findings if f.level is Level.ERROR]
+            if document.resource is not None:
+                found.append(document.resource)
+    if problems:
+        raise ValueError("\n".join(problems))
+    return tuple(found)
+
+
+def mesh_config(text: str) -> tuple[Resource, ...]:
+    """Read a MeshConfig."""
+    documents = Reader().read_mesh_config(text, "mesh.yaml")
+    return tuple(d.resource for d in documents if d.resource is not None)
+
+
+def world(found: Iterable[Resource]) -> World:
+    """Build a snapshot of these resources from nothing."""
+    start, changes = ResourceSet().apply(found, ())
+    return build(empty(), start, changes)
+
+
+def following(before: World, found: Iterable[Resource]) -> World:
+    """Build the next snapshot after more resources came."""
+    after, changes = before.resources.apply(found, ())
+    return build(before, after, changes or Changes())
+
+
+def proxy(
+    *,
+    address: str = "10.0.0.9",
+    name: str = "client-1",
+    namespace: str = "default",
+    role: Role = Role.SIDECAR,
+    labels: Mapping[str, str] | None = None,
+    metadata: Mapping[str, object] | None = None,
+) -> Proxy:
+    """Introduce a proxy as our own agent does."""
+    said: dict[str, object] = {
+        "NAMESPACE": namespace,
+        "LABELS": dict(labels or {}),
+        "SERVICE_ACCOUNT": "default",
+        "CLUSTER_ID": "Kubernetes",
+        "RHUMB_FILE_SDS": "true",
+        "RHUMB_STATS": "true",
+        "DNS_CAPTURE": "true",
+    }
+    said |= metadata or {}
+    return Proxy.parse(
+        f"{role.value}~{address}~{name}.{namespace}~{namespace}.svc.cluster.local", said
+    )
