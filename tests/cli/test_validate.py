@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rhumb.base.errors import RhumbError
+from rhumb.cli.validate import command
+
+GOOD = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
+BAD = "apiVersion: v1\nkind: Service\nmetadata: {name: b}\nspec: {prots: []}\n"
+WARNED = """\
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: c}
+spec:
+  host: c
+  trafficPolicy:
+    outlierDetection: {consecutiveErrors: 3}
+"""
+
+
+def run(*arguments: str, text: str = "") -> Result:
+    return CliRunner().invoke(command, list(arguments), input=text)
+
+
+def test_accepted_objects_print_nothing_and_exit_0(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    result = run("-f", str(tmp_path))
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "1 accepted, 0 rejected, 0 warnings" in result.stderr
+
+
+def test_warnings_are_printed_and_exit_0() -> None:
+    result = run("-f", "-", text=WARNED)
+    assert result.exit_code == 0
+    assert (
+        "-:7: warning: DestinationRule default/c: spec.trafficPolicy.outlierDetection"
+        in result.stdout
+    )
+
+
+def test_one_rejected_object_exits_1_with_place_and_way_out(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(GOOD + "---\n" + BAD)
+    result = run("-f", str(file), "-o", "json", "-n", "shop")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == [
+        {
+            "file": str(file),
+            "line": 8,
+            "kind": "Service",
+            "namespace": "shop",
+            "name": "b",
+            "field": "spec.prots",
+            "level": "error",
+            "message": 'unknown field "prots"',
+            "fix": 'did you mean "ports"?',
+        }
+    ]
+
+
+def test_two_files_that_define_one_object_fight(tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text(GOOD)
+    result = run("-f", str(tmp_path))
+    assert result.exit_code == 1
+    assert "b.yaml:1: error: Service default/a: is defined in" in result.stdout
+
+
+@pytest.mark.parametrize("content", [None, "notes.txt"])
+def test_nothing_to_check_is_an_error_of_use(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "missing"
+    if content:
+        path.mkdir()
+        (path / content).write_text("x")
+    result = run("-f", str(path))
+    assert isinstance(result.exception, RhumbError)
+    assert result.exception.hint
+
+
+def test_wrong_usage_exits_2() -> None:
+    assert run().exit_code == 2
+    assert run("-f", "x", "-o", "xml").exit_code == 2
