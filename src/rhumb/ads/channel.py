@@ -4,11 +4,11 @@ No I/O and no clock. What a client holds is written as "that table, restricted t
 plus small exceptions, so an idle stream costs the same however many resources it has.
 """
 
-import abc
 import enum
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from rhumb.cache.versions import (
     Table,
     change_body,
     full_body,
+    select,
 )
 from rhumb.xds import wire
 from rhumb.xds.delta import NOBODY, DeltaWatch
@@ -26,6 +27,8 @@ from rhumb.xds.events import Answer
 from rhumb.xds.sotw import SotwWatch
 
 _NOTHING: Mapping[str, Entry | None] = MappingProxyType({})
+
+Watch = TypeVar("Watch", DeltaWatch, SotwWatch)
 
 
 class State(enum.StrEnum):
@@ -62,15 +65,16 @@ class Response(msgspec.Struct, frozen=True, eq=False):
     removed: int
 
 
-class Channel(abc.ABC):
+class _Channel(Generic[Watch]):
     """What one client holds of one type, and what is owed to it."""
 
     __slots__ = (
-        "accepted", "differences", "due", "error", "forced", "good", "held_up", "initial", "leftover", "open",
-        "refused", "rejects", "responses", "retries", "sent_at", "table", "wanted",
+        "accepted", "differences", "due", "error", "forced", "good", "initial", "leftover", "open",
+        "refused", "rejects", "responses", "retries", "sent_at", "table", "wanted", "watch",
     )  # fmt: skip
 
-    def __init__(self, differences: Differences) -> None:
+    def __init__(self, watch: Watch, differences: Differences) -> None:
+        self.watch: Watch = watch
         self.differences = differences
         self.table: Table | None = None
         """The client holds this, restricted to its subscription; None before the first response."""
@@ -94,15 +98,6 @@ class Channel(abc.ABC):
         self.rejects = 0
         self.responses = 0
         self.sent_at = 0.0
-
-    @property
-    @abc.abstractmethod
-    def watch(self) -> DeltaWatch | SotwWatch:
-        """Return the subscription."""
-
-    @abc.abstractmethod
-    def next(self, target: Table, *, may_remove: bool, nonce: str, now: float) -> Response | None:
-        """Move the client towards `target`; None when it needs nothing (now)."""
 
     @property
     def scope(self) -> Names | None:
@@ -149,39 +144,38 @@ class Channel(abc.ABC):
 
     def accept(self) -> None:
         """Take an ACK."""
-        self.open = None
+        sent, self.open = self.open, None
         self.accepted += 1
-        if not self.refused and not self.retries:
-            self.error, self.good = "", self.table
+        if self.refused and sent is not None:
+            tried = {e.name for e in sent.changed}
+            self.refused = {n: r for n, r in self.refused.items() if n not in tried}
+        if not self.retries:
+            self.good = self.table
+            if not self.refused:
+                self.error = ""
 
-    def reject(self, error: str) -> tuple[Entry, ...]:
-        """Take a NACK; return the resources it is about, empty while that is not yet known.
-
-        Whatever the client did not complain about is sent again without the culprit. If nothing
-        tells who it is, halves are sent, until a response with one resource is rejected.
-        """
+    def _rejected(self, error: str) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+        """Take a NACK; return what was sent, and the resources of it that the error is about."""
         sent, self.open = self.open, None
         self.rejects += 1
         self.error = error or "rejected without a reason"
         if sent is None or not sent.changed:
-            return ()
+            return (), ()
         named = sent.changed if len(sent.changed) == 1 else mentioned(error, sent.changed)
-        self._retry(sent.changed, named)
         last = self.good.entries if self.good else {}
-        self.refused = {**self.refused, **{e.name: Refusal(e, last.get(e.name)) for e in named}}
-        return named
-
-    @abc.abstractmethod
-    def _retry(self, sent: tuple[Entry, ...], named: tuple[Entry, ...]) -> None: ...
+        fresh = {}
+        for entry in named:
+            before = self.refused.get(entry.name)
+            good = before.last_good if before else last.get(entry.name)
+            fresh[entry.name] = Refusal(entry, good)
+        self.refused = {**self.refused, **fresh}
+        return sent.changed, named
 
     def _went_out(self, changed: tuple[Entry, ...], nonce: str, now: float) -> None:
         self.open = Sent(nonce, changed, now)
         self.sent_at = now
         self.responses += 1
         self.due, self.wanted, self.forced, self.initial = False, NOBODY, NOBODY, {}
-        if self.refused:
-            again = {e.name for e in changed}
-            self.refused = {n: r for n, r in self.refused.items() if n not in again}
         self.watch.sent(nonce)
 
     def _move(self, target: Table, removed: Iterable[Entry]) -> None:
@@ -195,19 +189,10 @@ class Channel(abc.ABC):
         self.table = target
 
 
-class DeltaChannel(Channel):
+class DeltaChannel(_Channel[DeltaWatch]):
     """Incremental: differences only."""
 
-    __slots__ = ("_watch",)
-
-    def __init__(self, watch: DeltaWatch, differences: Differences) -> None:
-        super().__init__(differences)
-        self._watch = watch
-
-    @property
-    def watch(self) -> DeltaWatch:
-        """Return the subscription."""
-        return self._watch
+    __slots__ = ()
 
     def next(self, target: Table, *, may_remove: bool, nonce: str, now: float) -> Response | None:
         """Send what differs; removals only when they may go."""
@@ -222,7 +207,7 @@ class DeltaChannel(Channel):
             removed = (*missing, *self.leftover)
             self.leftover = _NOTHING
         if not changed and not removed and not self._must_answer(first=first):
-            self.due, self.wanted, self.initial = False, NOBODY, {}
+            self.due, self.wanted, self.forced, self.initial = False, NOBODY, NOBODY, {}
             return None
         if body is None or removed:
             body = change_body(target.type, changed, removed)
@@ -269,9 +254,7 @@ class DeltaChannel(Channel):
         while self.retries:
             part, *rest = self.retries
             self.retries = tuple(rest)
-            current = tuple(
-                e for e in part if target.entries.get(e.name) is e and self.has_name(e.name)
-            )
+            current = tuple(e for e in part if _is_current(e, target) and self.has_name(e.name))
             if not current:
                 continue
             body = change_body(target.type, current) + wire.delta_nonce(nonce)
@@ -281,29 +264,26 @@ class DeltaChannel(Channel):
             return Response(body, current, 0)
         return None
 
-    def _retry(self, sent: tuple[Entry, ...], named: tuple[Entry, ...]) -> None:
+    def reject(self, error: str) -> tuple[Entry, ...]:
+        """Take a NACK; return the resources it is about, empty while that is not yet known.
+
+        Whatever the client did not complain about is sent again without the culprit. If nothing
+        tells who it is, halves are sent, until a response with one resource is rejected.
+        """
+        sent, named = self._rejected(error)
         if named:
             rest = tuple(e for e in sent if e not in named)
-            parts = (rest,) if rest else ()
-        else:
+            self.retries = (rest, *self.retries) if rest else self.retries
+        elif sent:
             middle = len(sent) // 2
-            parts = (sent[:middle], sent[middle:])
-        self.retries = (*parts, *self.retries)
+            self.retries = (sent[:middle], sent[middle:], *self.retries)
+        return named
 
 
-class SotwChannel(Channel):
+class SotwChannel(_Channel[SotwWatch]):
     """State of the world: everything the client wants, each time something of it changed."""
 
-    __slots__ = ("_watch",)
-
-    def __init__(self, watch: SotwWatch, differences: Differences) -> None:
-        super().__init__(differences)
-        self._watch = watch
-
-    @property
-    def watch(self) -> SotwWatch:
-        """Return the subscription."""
-        return self._watch
+    __slots__ = ()
 
     def next(self, target: Table, *, may_remove: bool, nonce: str, now: float) -> Response | None:
         """Send everything if something changed; what is to be removed stays in it until it may go."""
@@ -317,29 +297,42 @@ class SotwChannel(Channel):
         if not (difference.changed or release or self.due or again):
             return None
         self.retries = ()
-        moved = {e.name for e in difference.changed}
-        self.refused = {n: r for n, r in self.refused.items() if n not in moved}
         if not self.refused and not self.leftover:
             body = self.differences.whole(target, scope)[1]
         else:
-            body = full_body(target, self._entries(target, scope))
+            body = full_body(target, self._entries(target, difference.changed))
         self._went_out(difference.changed, nonce, now)
         return Response(body + wire.sotw_nonce(nonce), difference.changed, int(release))
 
-    def _entries(self, target: Table, scope: Names | None) -> list[Entry]:
+    def _entries(self, target: Table, tried: tuple[Entry, ...]) -> list[Entry]:
+        """Return the whole state, with the last good version of what was refused and has not changed since."""
+        fresh = {entry.name for entry in tried}
         out: list[Entry] = []
-        for entry in self.differences.between(None, target, scope).changed:
-            refusal = self.refused.get(entry.name)
+        for entry in select(target, self.scope):
+            refusal = None if entry.name in fresh else self.refused.get(entry.name)
             good = entry if refusal is None else refusal.last_good
             if good is not None:
                 out.append(good)
         out += [entry for entry in self.leftover.values() if entry is not None]
         return out
 
-    def _retry(self, sent: tuple[Entry, ...], named: tuple[Entry, ...]) -> None:
-        # The whole state once more, with the last good version in the culprits' places. Nothing to
-        # try when the culprits are not known: Envoy names them for the types it wants in full.
+    def reject(self, error: str) -> tuple[Entry, ...]:
+        """Take a NACK; return the resources it is about, empty when the client does not say.
+
+        The whole state goes out once more, with the last good version in the culprits' places.
+        Nothing is tried when they are not known: Envoy names them for the types it wants in full.
+        """
+        sent, named = self._rejected(error)
         self.retries = (sent,) if named else ()
+        return named
+
+
+Channel = DeltaChannel | SotwChannel
+
+
+def _is_current(entry: Entry, target: Table) -> bool:
+    known = target.entries.get(entry.name)
+    return known is not None and known.version == entry.version
 
 
 def mentioned(error: str, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
