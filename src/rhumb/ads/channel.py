@@ -70,7 +70,7 @@ class _Channel(Generic[Watch]):
 
     __slots__ = (
         "accepted", "differences", "due", "error", "forced", "good", "initial", "leftover", "open",
-        "refused", "rejects", "responses", "retries", "sent_at", "table", "wanted", "watch",
+        "refused", "rejects", "responses", "retries", "returns", "sent_at", "table", "wanted", "watch",
     )  # fmt: skip
 
     def __init__(self, watch: Watch, differences: Differences) -> None:
@@ -87,6 +87,8 @@ class _Channel(Generic[Watch]):
         self.forced = NOBODY
         """Names to send again although the client holds them."""
         self.initial: Mapping[str, str] = {}
+        self.returns = False
+        """The client came with resources of an earlier stream, which are in use."""
         self.leftover: Mapping[str, Entry | None] = _NOTHING
         """Held by the client, gone from the table, not yet removed: removals come last."""
         self.refused: Mapping[str, Refusal] = {}
@@ -98,6 +100,19 @@ class _Channel(Generic[Watch]):
         self.rejects = 0
         self.responses = 0
         self.sent_at = 0.0
+
+    @property
+    def is_fresh(self) -> bool:
+        """Tell whether the client holds nothing of this type: nothing can break."""
+        return self.table is None and not self.returns
+
+    def owes(self, target: Table) -> bool:
+        """Tell whether anything may have to be sent to get to `target`."""
+        return (
+            self.table is not target
+            or self.due
+            or bool(self.retries or self.forced or self.wanted or self.leftover)
+        )
 
     @property
     def scope(self) -> Names | None:
@@ -113,7 +128,7 @@ class _Channel(Generic[Watch]):
         self.due = True
         self.wanted |= action.names
         if self.table is None:
-            self.initial = action.initial
+            self.initial, self.returns = action.initial, action.returns
         elif self.watch.wildcard and not action.names:
             self.table = None  # asked for everything again
 

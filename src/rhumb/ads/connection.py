@@ -12,7 +12,7 @@ from rhumb.cache.views import Views
 from rhumb.ir.origin import Origin
 from rhumb.model.proxy import Proxy
 from rhumb.snapshot.view import View
-from rhumb.xds.delta import DeltaWatch
+from rhumb.xds.delta import NOBODY, DeltaWatch
 from rhumb.xds.events import Accepted, Answer, DeltaRequest, Rejected, SotwRequest, Stale
 from rhumb.xds.sotw import SotwWatch
 from rhumb.xds.types import PUSH_ORDER, XdsType
@@ -74,6 +74,11 @@ class Connection:
         self._on_nack = on_nack
         self._nonces = itertools.count(1)
         self._channels: dict[XdsType, Channel] = {}
+        self._updated = NOBODY
+        """Clusters that were sent again before the client asked for endpoints on this stream."""
+        self._expected = NOBODY
+        """New clusters whose endpoints the client has yet to ask for."""
+        self._expected_at = 0.0
         self.proxy: Proxy | None = None
         self.view: View | None = None
         self.stale_nonces = 0
@@ -85,7 +90,6 @@ class Connection:
             match action:
                 case Answer():
                     channel.answer(action)
-                    self._after_answer(request.type)
                 case Accepted():
                     channel.accept()
                 case Rejected(_, error):
@@ -96,30 +100,42 @@ class Connection:
             raise RhumbError(
                 f"{request.type.short}: more than {self._max_names} names on one stream"
             )
+        channel.watch.names = self._differences.intern(channel.watch.names)
         channel.unsubscribed()
+        if request.type is XdsType.EDS:
+            channel.force(self._updated)
+            self._updated = NOBODY
+            if self._expected:
+                self._expected = frozenset(n for n in self._expected if not channel.has_name(n))
 
     def next(self, views: Views, now: float) -> tuple[XdsType, Response] | None:
         """Return the next response in push order, None when all that may go has gone."""
         if self.view is None:
             return None
         tables = {kind: views.table(self.view, kind) for kind in self._channels}
-        for kind in PUSH_ORDER:
-            channel = self._channels.get(kind)
-            if channel is None or self._waits(channel, now):
-                continue
-            if not channel.due and self._blocked(_NEEDS.get(kind, ()), tables, now):
-                continue
-            may_remove = not self._blocked(_REMOVED_AFTER.get(kind, ()), tables, now)
-            nonce = str(next(self._nonces))
-            found = channel.next(tables[kind], may_remove=may_remove, nonce=nonce, now=now)
-            if found is not None:
-                return kind, found
+        moved = True
+        while moved:
+            moved = False
+            for kind in PUSH_ORDER:
+                channel = self._channels.get(kind)
+                if channel is None or self._waits(channel, now):
+                    continue
+                before = channel.table
+                found = self._advance(kind, channel, tables, now)
+                if found is not None:
+                    if kind is XdsType.CDS:
+                        self._endpoints_follow(before, found, views, now)
+                    return kind, found
+                # A type that needed nothing may have been what another one waited for.
+                moved = moved or channel.table is not before
         return None
 
     def deadline(self) -> float | None:
-        """Return when the oldest unanswered response stops holding others up, in monotonic seconds."""
-        waiting = [c.open.at for c in self._channels.values() if c.open is not None]
-        return min(waiting) + self._ack_timeout if waiting else None
+        """Return when the next wait for the client ends by itself, in monotonic seconds."""
+        since = [c.open.at for c in self._channels.values() if c.open is not None]
+        if self._expected:
+            since.append(self._expected_at)
+        return min(since) + self._ack_timeout if since else None
 
     def is_subscribed(self, kind: XdsType) -> bool:
         """Tell whether the client asked for a type."""
@@ -165,11 +181,43 @@ class Connection:
             return watch.receive(request)
         raise RhumbError("a stream is either incremental or state of the world, not both")
 
-    def _after_answer(self, kind: XdsType) -> None:
-        """Envoy that asks for clusters again waits for their endpoints, changed or not."""
+    def _advance(
+        self, kind: XdsType, channel: Channel, tables: Mapping[XdsType, Table], now: float
+    ) -> Response | None:
+        if not channel.owes(tables[kind]):
+            return None
+        if not channel.is_fresh and self._blocked(_NEEDS.get(kind, ()), tables, now):
+            return None
+        may_remove = not self._blocked(_REMOVED_AFTER.get(kind, ()), tables, now)
+        nonce = str(next(self._nonces))
+        return channel.next(tables[kind], may_remove=may_remove, nonce=nonce, now=now)
+
+    def _endpoints_follow(
+        self, before: Table | None, sent: Response, views: Views, now: float
+    ) -> None:
+        """See to the endpoints of the clusters that were just sent.
+
+        Envoy warms a cluster that it got again until endpoints come, asks for none since it is
+        subscribed already, and waits (Envoy issue 13009): so they follow, changed or not. For a new
+        one it asks by itself; until then nothing may be routed there.
+        """
+        assert self.view is not None
+        clusters = self._channels[XdsType.CDS]
         endpoints = self._channels.get(XdsType.EDS)
-        if kind is XdsType.CDS and endpoints is not None:
-            endpoints.force(endpoints.watch.names)
+        if before is None and not clusters.returns:
+            return  # a new client has its own order: listeners are asked for after the clusters
+        known = views.table(self.view, XdsType.EDS).entries
+        names = frozenset(e.name for e in sent.changed if e.name in known)
+        if endpoints is None and clusters.returns and before is None:
+            self._updated = names
+            return
+        fresh = (
+            names if endpoints is None else frozenset(n for n in names if not endpoints.has_name(n))
+        )
+        if endpoints is not None:
+            endpoints.force(names - fresh)
+        if fresh:
+            self._expected, self._expected_at = self._expected | fresh, now
 
     def _rejected(self, kind: XdsType, channel: Channel, error: str) -> None:
         culprits = channel.reject(error)
@@ -191,6 +239,10 @@ class Connection:
     def _blocked(
         self, kinds: tuple[XdsType, ...], tables: Mapping[XdsType, Table], now: float
     ) -> bool:
+        if XdsType.EDS in kinds and self._expected:
+            if now < self._expected_at + self._ack_timeout:
+                return True
+            self._expected = NOBODY
         for kind in kinds:
             channel = self._channels.get(kind)
             if channel is None or channel.is_settled(tables[kind]):

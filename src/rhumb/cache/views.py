@@ -48,28 +48,50 @@ class Views:
         *,
         numbers: Iterator[int] | None = None,
         before: Mapping[tuple[View, XdsType], Table] | None = None,
+        affected: frozenset[XdsType] | None = None,
     ) -> None:
         self.snapshot = snapshot
         self._translate = translate
         self._encoded = encoded
         self._numbers = numbers or itertools.count(1)
         self._before = before or {}
+        self._affected = affected
         self._tables: dict[tuple[View, XdsType], Table] = {}
         self.failures: list[Failure] = []
 
-    def following(self, snapshot: Snapshot, live: Iterable[View]) -> "Views":
-        """Return the views of the next snapshot; tables of live views are shared where nothing changed."""
+    def following(
+        self,
+        snapshot: Snapshot,
+        live: Iterable[View],
+        affected: frozenset[XdsType] | None = None,
+    ) -> "Views":
+        """Return the views of the next snapshot; tables of live views are shared where nothing changed.
+
+        Types that are not `affected` are not even looked at (None: all may differ).
+        """
         keep = frozenset(live)
         known = {**self._before, **self._tables}
         before = {key: table for key, table in known.items() if key[0] in keep}
-        return Views(snapshot, self._translate, self._encoded, numbers=self._numbers, before=before)
+        return Views(
+            snapshot,
+            self._translate,
+            self._encoded,
+            numbers=self._numbers,
+            before=before,
+            affected=affected,
+        )
 
     def table(self, view: View, kind: XdsType) -> Table:
         """Return what the view has of one type."""
         key = (view, kind)
         found = self._tables.get(key)
         if found is None:
-            found = self._tables[key] = self._make(view, kind, self._before.get(key))
+            before = self._before.get(key)
+            if before is not None and self._affected is not None and kind not in self._affected:
+                found = before
+            else:
+                found = self._make(view, kind, before)
+            self._tables[key] = found
         return found
 
     def known(self) -> Mapping[tuple[View, XdsType], Table]:

@@ -19,4 +19,5 @@ class NameTable(msgspec.Struct, frozen=True, cache_hash=True):
     """Names that the sidecar's DNS answers."""
 
     records: tuple[NameRecord, ...]
+    name: str = "default"
     origin: tuple[Origin, ...] = ()

@@ -1,0 +1,101 @@
+"""`rhumb serve`: run the control plane."""
+
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+
+import click
+import uvloop
+
+from rhumb.app.control_plane import ControlPlane
+from rhumb.app.settings import ServeSettings, state_directory
+from rhumb.base import logs
+from rhumb.base.errors import RhumbError
+from rhumb.ca.settings import SERVING_NAMES, CaSettings
+from rhumb.identity.trust import TrustDomains
+
+
+@click.command(epilog="Example: rhumb serve --config ./mesh --state /var/lib/rhumb")
+@click.option(
+    "--config",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Directory or file of Istio and Kubernetes YAML; may be repeated.",
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    help="Directory for what outlives a restart: CA, join tokens, health.",
+)
+@click.option("--mesh-config", type=click.Path(path_type=Path), help="File with MeshConfig.")
+@click.option("--namespace", default="default", show_default=True, help="Of objects without one.")
+@click.option("--root-namespace", default="istio-system", show_default=True)
+@click.option("--trust-domain", default="cluster.local", show_default=True)
+@click.option(
+    "--cacerts", type=click.Path(path_type=Path), help="Given CA (Istio's cacerts files)."
+)
+@click.option("--address", default="0.0.0.0", show_default=True, help="Of the secure port.")  # noqa: S104
+@click.option("--local-address", default="127.0.0.1", show_default=True, help="Of the other ports.")
+@click.option("--secure-port", default=15012, show_default=True, help="xDS and CA over TLS.")
+@click.option("--xds-port", default=15010, show_default=True, help="Plaintext xDS; 0: none.")
+@click.option("--monitoring-port", default=15014, show_default=True, help="Metrics and debug.")
+@click.option("--serving-name", multiple=True, help="Further DNS names of the control plane.")
+@click.option("--serving-address", multiple=True, help="Further IP addresses of it.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
+@click.option("--log-level", default="info", show_default=True)
+def command(
+    config: tuple[Path, ...],
+    state: Path | None,
+    mesh_config: Path | None,
+    namespace: str,
+    root_namespace: str,
+    trust_domain: str,
+    cacerts: Path | None,
+    address: str,
+    local_address: str,
+    secure_port: int,
+    xds_port: int,
+    monitoring_port: int,
+    serving_name: tuple[str, ...],
+    serving_address: tuple[str, ...],
+    log_format: str,
+    log_level: str,
+) -> None:
+    """Run the control plane: configuration, xDS, CA, debug pages."""
+    logs.set_up(log_level, as_json=log_format == "json")
+    home = state or state_directory()
+    settings = ServeSettings(
+        config=config,
+        state=home,
+        mesh_config=mesh_config,
+        namespace=namespace,
+        root_namespace=root_namespace,
+        address=address,
+        local_address=local_address,
+        secure_port=secure_port,
+        xds_port=xds_port,
+        monitoring_port=monitoring_port,
+        ca=CaSettings(
+            directory=home / "ca",
+            cacerts=cacerts,
+            trust=TrustDomains(own=trust_domain),
+            serving_names=(*SERVING_NAMES, *serving_name),
+            serving_addresses=("127.0.0.1", "::1", *serving_address),
+        ),
+    )
+    uvloop.run(_run(ControlPlane(settings)))
+
+
+async def _run(plane: ControlPlane) -> None:
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+    assert main is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, main.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        try:
+            await plane.run()
+        except* RhumbError as group:
+            raise group.exceptions[0] from None
