@@ -53,6 +53,33 @@ def test_lists_are_opened() -> None:
     assert parse(text) == ((), ())
 
 
+def test_a_key_that_stands_twice_refuses_one_item_of_a_list_only() -> None:
+    text = """\
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Service, metadata: {name: a}}
+- apiVersion: v1
+  kind: Service
+  metadata:
+    name: b
+    name: c
+- {apiVersion: v1, kind: Service, metadata: {name: d}}
+"""
+    documents = list(Reader().read(text))
+    assert [d.resource is None for d in documents] == [False, True, False]
+    assert documents[1].key == Key("", "Service", "default", "c")
+    assert documents[1].findings[0].location.line == 9
+
+
+def test_a_config_map_that_is_refused_takes_its_mesh_config_along() -> None:
+    documents = list(Reader().read(MESH.replace("\ndata:", "\ndta:") % "REGISTRY_ONLY"))
+    assert [(d.key and d.key.kind, d.resource) for d in documents] == [
+        ("ConfigMap", None),
+        ("MeshConfig", None),
+    ]
+
+
 def test_json_is_read_too() -> None:
     ((resource,), _) = parse(
         '{"apiVersion": "v1",\n\t"kind": "Service", "metadata": {"name": "a"}}'

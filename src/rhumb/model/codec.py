@@ -6,7 +6,8 @@ all ends the reading.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
@@ -22,7 +23,7 @@ from rhumb.model.kinds.wire import NONE, Kind
 from rhumb.model.places import blocks, line_at
 from rhumb.model.recognize import claimed, kind_of
 from rhumb.model.resource import Key, Location, Meta, Resource
-from rhumb.model.yaml_tree import Map, Seq, Tree, YamlError, trees
+from rhumb.model.yaml_tree import Duplicate, Map, Seq, Tree, YamlError, trees
 
 MESH_CONFIG_MAP = "istio"
 """Name of the ConfigMap whose key `mesh` holds MeshConfig."""
@@ -84,14 +85,17 @@ class Reader:
             yield Document(location=place, findings=(finding,), broken=True)
 
     def _document(self, tree: Tree, file: str, namespace: str) -> Iterator[Document]:
-        if tree.duplicates:
-            yield _duplicated(tree, file, namespace)
-            return
-        for item, line in _items(tree.root, tree.line):
-            document = self._object(item, file, line, namespace)
+        items = list(_items(tree.root, tree.line))
+        ends = [line for _, line in items[1:]]
+        for (item, line), end in itertools.zip_longest(items, ends):
+            twice = [d for d in tree.duplicates if d.line >= line and (end is None or d.line < end)]
+            if twice:
+                document = _duplicated(item, twice, Location(file, line), namespace)
+            else:
+                document = self._object(item, file, line, namespace)
             yield document
-            if document.resource is not None and isinstance(document.resource.spec, ConfigMap):
-                yield from self._mesh_of(document.resource, document)
+            if document.key is not None and document.key.kind == "ConfigMap":
+                yield from self._mesh_of(document.key, document)
 
     def _object(self, root: object, file: str, line: int, namespace: str) -> Document:
         if not isinstance(root, Map):
@@ -159,24 +163,26 @@ class Reader:
             created=meta.creation_timestamp,
         )
 
-    def _mesh_of(self, resource: Resource, document: Document) -> Iterator[Document]:
-        spec = resource.spec
-        if (
-            not isinstance(spec, ConfigMap)
-            or resource.meta.name != MESH_CONFIG_MAP
-            or "mesh" not in spec.data
-        ):
+    def _mesh_of(self, config_map: Key, document: Document) -> Iterator[Document]:
+        if config_map.name != MESH_CONFIG_MAP:
+            return
+        key = Key(MESH, "MeshConfig", config_map.namespace, MESH_CONFIG_MAP)
+        spec = document.resource.spec if document.resource is not None else None
+        if not isinstance(spec, ConfigMap):
+            # What the ConfigMap held before stays in force with it.
+            yield Document(location=document.location, key=key)
+            return
+        if "mesh" not in spec.data:
             return
         # The content of a block scalar starts on the line after its key.
         start = document.line_of("data.mesh")
         try:
             for tree in trees(spec.data["mesh"]):
-                inner = self._mesh(tree, Location(start.file), resource.meta.namespace)
+                inner = self._mesh(tree, Location(start.file), config_map.namespace)
                 yield _shifted(inner, start)
                 return
         except YamlError as error:
             place = Location(start.file, start.line + error.line)
-            key = Key(MESH, "MeshConfig", resource.meta.namespace, MESH_CONFIG_MAP)
             finding = Finding(
                 level=Level.ERROR, message=str(error), fix=error.fix, location=place, key=key
             )
@@ -265,8 +271,9 @@ def _items(root: object, line: int) -> Iterator[tuple[object, int]]:
     yield root, line
 
 
-def _duplicated(tree: Tree, file: str, namespace: str) -> Document:
-    root = tree.root
+def _duplicated(
+    root: object, duplicates: Sequence[Duplicate], place: Location, namespace: str
+) -> Document:
     key = claimed(root, namespace) if isinstance(root, Map) and kind_of(root)[0] else None
     findings = tuple(
         Finding(
@@ -274,11 +281,11 @@ def _duplicated(tree: Tree, file: str, namespace: str) -> Document:
             key=key,
             message=f'key "{d.key}" is written twice in one object, first on line {d.first_line}',
             fix="keep one of them",
-            location=Location(file, d.line),
+            location=Location(place.file, d.line),
         )
-        for d in tree.duplicates
+        for d in duplicates
     )
-    return Document(location=Location(file, tree.line), key=key, findings=findings, tree=root)
+    return Document(location=place, key=key, findings=findings, tree=root)
 
 
 def _refused(document: Document, problems: list[Problem]) -> Document:
