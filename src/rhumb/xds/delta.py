@@ -36,7 +36,8 @@ class DeltaWatch:
             actions.append(self._judge(request))
         asked = self._subscribe(request, first=first)
         if asked is not None:
-            actions.append(Answer(asked, request.initial if first else {}))
+            brings = request.initial if first else {}
+            actions.append(Answer(asked, brings, bool(brings)))
         return actions
 
     def _judge(self, request: DeltaRequest) -> Action:

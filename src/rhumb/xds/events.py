@@ -38,6 +38,8 @@ class Answer(msgspec.Struct, frozen=True):
     """Newly asked for by name; each is sent, or told to be missing."""
     initial: Mapping[str, str] = MappingProxyType({})
     """What the client already holds; on the first request of a stream only."""
+    returns: bool = False
+    """The client comes back with resources of an earlier stream, listed or not."""
 
 
 class Accepted(msgspec.Struct, frozen=True):

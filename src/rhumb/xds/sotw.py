@@ -39,11 +39,13 @@ class SotwWatch:
                 if rejected
                 else Accepted(request.nonce)
             )
-        answer = self._subscribe(frozenset(request.names), first=first)
-        return [*actions, answer] if answer else actions
+        added = self._subscribe(frozenset(request.names), first=first)
+        if added is not None:
+            actions.append(Answer(added, returns=first and bool(request.version)))
+        return actions
 
-    def _subscribe(self, names: frozenset[str], *, first: bool) -> Answer | None:
-        """Take the names as they are now; only more interest needs an answer."""
+    def _subscribe(self, names: frozenset[str], *, first: bool) -> frozenset[str] | None:
+        """Take the names as they are now; return the added ones, None if no answer is due."""
         had_all, had = self.wildcard, self.names
         # No names at all means everything while no name was ever given, and nothing afterwards.
         legacy = not names and self.type.is_wildcard and (first or (had_all and not had))
@@ -53,5 +55,5 @@ class SotwWatch:
         if first and not (self.wildcard or self.names):
             return None
         if first or added or (self.wildcard and not had_all):
-            return Answer(added)
+            return added
         return None
