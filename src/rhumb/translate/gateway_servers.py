@@ -16,6 +16,7 @@ from rhumb.snapshot.view import View
 from rhumb.translate import names
 from rhumb.translate.perspective import Perspective
 
+_SERVICE_ANNOTATION = "internal.istio.io/gateway-service"
 _PASSTHROUGH = (ServerTlsMode.PASSTHROUGH, ServerTlsMode.AUTO_PASSTHROUGH)
 
 
@@ -111,19 +112,19 @@ def merge(seen: Perspective) -> Merged:
         for at, server in enumerate(gateway.spec.servers):
             if server.port is None:
                 continue
-            served = _served(seen.view, gateway, server, f"spec.servers[{at}]")
-            reason = _conflict(seen.view, served, accepted)
-            if reason:
-                refused.append(Refused(served.origin, reason))
-            else:
-                accepted.append(served)
+            for port in _bound_ports(seen.view, gateway, server.port.number):
+                served = _served(gateway, server, f"spec.servers[{at}]", port)
+                reason = _conflict(seen.view, served, accepted)
+                if reason:
+                    refused.append(Refused(served.origin, reason))
+                else:
+                    accepted.append(served)
     return Merged(tuple(accepted), tuple(refused))
 
 
-def _served(view: View, gateway: GatewayServers, server: Server, field: str) -> Served:
+def _served(gateway: GatewayServers, server: Server, field: str, port: int) -> Served:
     written = server.port.number if server.port else 0
     protocol = declared(server.port.protocol if server.port else "")
-    port = _bound_port(view, written)
     meta = gateway.resource.meta
     served = Served(
         gateway=gateway,
@@ -146,10 +147,26 @@ def _served(view: View, gateway: GatewayServers, server: Server, field: str) -> 
     return msgspec.structs.replace(served, route=name + suffix)
 
 
-def _bound_port(view: View, number: int) -> int:
-    """Translate a port of the router's Service to the port of its workload."""
+def _bound_ports(view: View, gateway: GatewayServers, number: int) -> tuple[int, ...]:
+    """Translate a port of the router's Service to ports of its workload.
+
+    A Gateway that names its Services (an annotation that Gateway API's conversion writes) binds
+    what these target and nothing else; any other binds the number itself where no Service says.
+    """
+    said = gateway.resource.meta.annotations.get(_SERVICE_ANNOTATION, "")
+    if said:
+        owners = {host.strip() for host in said.split(",")}
+        return tuple(
+            sorted(
+                {
+                    i.target_port
+                    for i in view.instances
+                    if i.hostname in owners and i.port.number == number
+                }
+            )
+        )
     found = [i.target_port for i in view.instances if i.port.number == number]
-    return found[0] if found else number
+    return (found[0] if found else number,)
 
 
 def _qualified(host: str, namespace: str) -> str:
