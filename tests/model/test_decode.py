@@ -94,7 +94,7 @@ def test_durations_bytes_and_free_objects_are_read() -> None:
         ({"http": [{"match": [{"ignoreUriCase": "true"}]}]}, "spec.http[0].match[0].ignoreUriCase", 'must be true or false, not "true"', "remove the quotes"),
         ({"http": [{"match": [{"uri": {"exact": "/", "regex": "/"}}]}]}, "spec.http[0].match[0].uri", "only one of `exact` and `regex` may be set", "keep one of them"),
         ({"http": [{"redirect": {"derivePort": "FROM_REQUEST"}}]}, "spec.http[0].redirect.derivePort", 'must be one of FROM_PROTOCOL_DEFAULT, FROM_REQUEST_PORT, not "FROM_REQUEST"', 'did you mean "FROM_REQUEST_PORT"?'),
-        ({"http": [{"match": [{"headers": {"a.b": {"exat": "1"}}}]}]}, "spec.http[0].match[0].headers[a.b].exat", 'unknown field "exat"', 'did you mean "exact"?'),
+        ({"http": [{"match": [{"headers": {"a.b": {"exactly": "1"}}}]}]}, "spec.http[0].match[0].headers[a.b].exactly", 'unknown field "exactly"', 'did you mean "exact"?'),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_said_with_field_and_fix(

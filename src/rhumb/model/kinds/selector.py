@@ -22,7 +22,7 @@ class LabelSelectorRequirement(Kind, frozen=True, kw_only=True):
 
     key: str = ""
     operator: str = ""
-    """In, NotIn, Exists or DoesNotExist."""
+    """`In`, `Exists` or their opposites."""
     values: tuple[str, ...] = ()
 
 
