@@ -21,7 +21,7 @@ def test_a_rotation_from_beginning_to_end() -> None:
 
     assert rotation.step(state, now=NOW + DAY - HOUR, trust_period=DAY) is state
     state = rotation.step(state, now=NOW + DAY, trust_period=DAY)
-    assert (state.phase, state.signing, state.trusted) == (Phase.SIGNING, "new", ("new", "old"))
+    assert (state.phase, state.signing, state.trusted) == (Phase.SIGNING, "new", ("old", "new"))
     assert state.serving == "old"  # for who slept through the trust period
 
     assert rotation.step(state, now=NOW + DAY + 22 * HOUR, trust_period=DAY) is state

@@ -11,9 +11,11 @@ import logging
 import socket
 import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
+from typing import cast
 
 from rhumb.base.errors import RhumbError
 from rhumb.base.tasks import Nursery
@@ -22,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 HANDSHAKE_TIMEOUT_S = 15.0
 _UNIX = "unix:"
+_EARLY_LIMIT = 1 << 20
 
 
 class Peer:
@@ -40,43 +43,61 @@ NOBODY = Peer()
 class _End(asyncio.Protocol):
     """One end of a pipe: what arrives here is written there, no faster than there takes it."""
 
+    transport: asyncio.Transport
+
     def __init__(self) -> None:
-        self.transport: asyncio.Transport | None = None
         self.other: _End | None = None
-        self.lost = asyncio.get_running_loop().create_future()
+        self.early: list[bytes] = []
+        """What arrived before the other end was there. Kept here rather than by pausing: a TLS
+        transport of uvloop that is paused at its start does not go on by itself."""
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.pause_reading()  # until the other end is there
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
 
     def join(self, other: "_End") -> None:
         self.other, other.other = other, self
-        for end in (self, other):
-            if end.transport is not None and not end.transport.is_closing():
-                end.transport.resume_reading()
+        for end, far in ((self, other), (other, self)):
+            for data in end.early:
+                far.transport.write(data)
+            end.early.clear()
 
     def data_received(self, data: bytes) -> None:
-        if self.other is not None and self.other.transport is not None:
+        if self.other is not None:
             self.other.transport.write(data)
+        elif len(data) + sum(map(len, self.early)) > _EARLY_LIMIT:
+            self.transport.abort()
+        else:
+            self.early.append(data)
 
     def pause_writing(self) -> None:
-        if self.other is not None and self.other.transport is not None:
+        if self.other is not None:
             self.other.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if (
-            self.other is not None
-            and self.other.transport is not None
-            and not self.other.transport.is_closing()
-        ):
+        if self.other is not None and not self.other.transport.is_closing():
             self.other.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.other is not None and self.other.transport is not None:
+        if self.other is not None:
             self.other.transport.close()
         if not self.lost.done():
             self.lost.set_result(None)
+
+
+@asynccontextmanager
+async def _closing(first: _End) -> AsyncIterator[list[_End]]:
+    """Close every end that was added, and wait until it is; at once when cancelled."""
+    ends = [first]
+    try:
+        yield ends
+        for end in ends:
+            end.transport.close()
+        _ = await asyncio.wait({end.lost for end in ends})
+    finally:
+        for end in ends:
+            end.transport.abort()
+        _ = await asyncio.wait({end.lost for end in ends})
 
 
 class TlsFront:
@@ -114,25 +135,26 @@ class TlsFront:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=1024)
         listening.setblocking(False)
-        self._accepting.append(self._nursery.start(f"accept {host}", self._accept(listening)))
+        task = self._nursery.start(f"accept {host}", self._accept(listening))
+        # Not in the task: one that is cancelled before its first step runs no line of it.
+        task.add_done_callback(lambda _: listening.close())
+        self._accepting.append(task)
         bound: int = listening.getsockname()[1]
         return bound
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        with listening:
-            while True:
-                try:
-                    connection, address = await loop.sock_accept(listening)
-                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                except OSError as error:
-                    # Out of descriptors, or the caller is gone already: neither ends the server.
-                    _log.warning("accept failed", extra={"error": error})
-                    await asyncio.sleep(0.1)
-                    continue
-                _ = self._nursery.start(
-                    "connection", self._serve(connection, f"{address[0]}:{address[1]}")
-                )
+        while True:
+            try:
+                connection, address = await loop.sock_accept(listening)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError as error:
+                # Out of descriptors, or the caller is gone already: neither ends the server.
+                _log.warning("accept failed", extra={"error": error})
+                await asyncio.sleep(0.1)
+                continue
+            caller = f"{address[0]}:{address[1]}"
+            _ = self._nursery.start("connection", self._serve(connection, caller))
 
     async def _serve(self, connection: socket.socket, address: str) -> None:
         try:
@@ -141,24 +163,31 @@ class TlsFront:
             connection.close()
             _log.info("TLS handshake failed", extra={"address": address, "error": error})
             return
-        assert caller.transport is not None
-        secure = caller.transport.get_extra_info("ssl_object")
-        name = str(Path(self._directory.name) / f"c{next(self._numbers)}")
-        self._peers[name] = Peer(secure.getpeercert(binary_form=True) or b"", address)
-        try:
-            server = await self._connect(name)
-            caller.join(server)
-            await asyncio.wait({caller.lost, server.lost}, return_when=asyncio.FIRST_COMPLETED)
-        except OSError as error:
-            _log.error("no server behind the TLS front", extra={"address": address, "error": error})
-        finally:
-            del self._peers[name]
-            caller.transport.close()
+        async with _closing(caller) as ends:
+            secure = caller.transport.get_extra_info("ssl_object")
+            name = str(Path(self._directory.name) / f"c{next(self._numbers)}")
+            self._peers[name] = Peer(secure.getpeercert(binary_form=True) or b"", address)
+            try:
+                server = await self._connect(name)
+                ends.append(server)
+                caller.join(server)
+                _ = await asyncio.wait(
+                    {caller.lost, server.lost}, return_when=asyncio.FIRST_COMPLETED
+                )
+            except OSError as error:
+                _log.error(
+                    "no server behind the TLS front", extra={"address": address, "error": error}
+                )
+            finally:
+                del self._peers[name]
 
     async def _shake_hands(self, connection: socket.socket) -> _End:
-        loop = asyncio.get_running_loop()
-        _, end = await loop.connect_accepted_socket(
-            _End, connection, ssl=self._context(), ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S
+        end = _End()  # made here: uvloop returns another object than the protocol
+        _ = await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: end,
+            connection,
+            ssl=self._context(),
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
         )
         return end
 
@@ -169,7 +198,8 @@ class TlsFront:
         except BaseException:
             inner.close()
             raise
-        _, end = await asyncio.get_running_loop().create_unix_connection(_End, sock=inner)
+        end = _End()
+        _ = await asyncio.get_running_loop().create_unix_connection(lambda: end, sock=inner)
         return end
 
     def stop_accepting(self) -> None:

@@ -65,7 +65,7 @@ class CertificateAuthority:
 
     @property
     def bundle(self) -> TrustBundle:
-        """Return all trusted roots, those of the signing authority first."""
+        """Return all trusted roots, those of the older authority first."""
         result = TrustBundle()
         for name in self.state.trusted:
             result = result.plus(self._authorities[name].roots)

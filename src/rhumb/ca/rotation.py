@@ -45,7 +45,9 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def trusted(self) -> tuple[str, ...]:
-        """Return the ids of the authorities whose roots are trusted, the signing one first."""
+        """Return the ids of the authorities whose roots are trusted, the older one first."""
+        if self.phase is Phase.SIGNING:
+            return (self.other, self.signing)
         return (self.signing, self.other) if self.other else (self.signing,)
 
     @property
