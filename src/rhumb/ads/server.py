@@ -7,10 +7,9 @@ from typing import Any
 
 import grpc
 import msgspec
-from envoy.config.core.v3 import base_pb2 as core
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
-from google.protobuf.json_format import MessageToDict
 
+from rhumb.ads import requests
 from rhumb.ads.connection import Connection, Nack, TypeStatus
 from rhumb.ads.settings import AdsSettings
 from rhumb.base.clock import Clock
@@ -18,18 +17,14 @@ from rhumb.base.errors import RhumbError
 from rhumb.base.tasks import Nursery
 from rhumb.cache.versions import Differences
 from rhumb.cache.views import Views
-from rhumb.model.endpoint import Locality
 from rhumb.model.proxy import Proxy, Role
 from rhumb.snapshot.view import View
-from rhumb.xds.events import DeltaRequest, SotwRequest
 from rhumb.xds.types import HEALTH_TYPE, XdsType
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 _TYPES: Mapping[str, XdsType] = {kind.value: kind for kind in XdsType}
 
 _log = logging.getLogger(__name__)
-
-Request = discovery.DeltaDiscoveryRequest | discovery.DiscoveryRequest
 
 Context = Any
 """grpc.aio.ServicerContext of raw bytes; gRPC ships no types."""
@@ -132,9 +127,13 @@ class AdsServer:
     def handler(self, identify: Identify | None = None) -> grpc.GenericRpcHandler:
         """Return what `grpc.aio.Server.add_generic_rpc_handlers` takes; `identify` None: anyone."""
 
-        def serve(delta: bool) -> Callable[[AsyncIterator[Request], Context], AsyncIterator[bytes]]:
-            def call(requests: AsyncIterator[Request], context: Context) -> AsyncIterator[bytes]:
-                return self._serve(requests, context, delta=delta, identify=identify)
+        def serve(
+            delta: bool,
+        ) -> Callable[[AsyncIterator[requests.Request], Context], AsyncIterator[bytes]]:
+            def call(
+                incoming: AsyncIterator[requests.Request], context: Context
+            ) -> AsyncIterator[bytes]:
+                return self._serve(incoming, context, delta=delta, identify=identify)
 
             return call
 
@@ -152,7 +151,7 @@ class AdsServer:
 
     async def _serve(
         self,
-        requests: AsyncIterator[Request],
+        incoming: AsyncIterator[requests.Request],
         context: Context,
         *,
         delta: bool,
@@ -169,7 +168,7 @@ class AdsServer:
         stream = Stream(connection, caller, self._clock.monotonic())
         self._streams.add(stream)
         nursery = Nursery("xds")
-        reading = nursery.start("read", self._read(stream, requests, checked=identify is not None))
+        reading = nursery.start("read", self._read(stream, incoming, checked=identify is not None))
         try:
             while not reading.done() or stream.wake.is_set():
                 async for data in self._write(stream):
@@ -216,10 +215,10 @@ class AdsServer:
             return
 
     async def _read(
-        self, stream: Stream, requests: AsyncIterator[Request], *, checked: bool
+        self, stream: Stream, incoming: AsyncIterator[requests.Request], *, checked: bool
     ) -> None:
         try:
-            async for request in requests:
+            async for request in incoming:
                 self._take(stream, request, checked=checked)
                 stream.wake.set()
         except RhumbError as error:
@@ -228,10 +227,10 @@ class AdsServer:
         finally:
             stream.wake.set()
 
-    def _take(self, stream: Stream, request: Request, *, checked: bool) -> None:
+    def _take(self, stream: Stream, request: requests.Request, *, checked: bool) -> None:
         connection = stream.connection
         if connection.proxy is None:
-            proxy = parse_node(request.node)
+            proxy = requests.parse_node(request.node)
             if checked:
                 _check_claim(proxy, stream.caller)
             connection.proxy = proxy
@@ -246,42 +245,7 @@ class AdsServer:
         kind = _TYPES.get(request.type_url)
         if kind is None:
             raise RhumbError(f'type "{request.type_url[:200]}" is not served')
-        connection.receive(self._parse(kind, request))
-
-    def _parse(self, kind: XdsType, request: Request) -> DeltaRequest | SotwRequest:
-        error = request.error_detail.message if request.HasField("error_detail") else None
-        if isinstance(request, discovery.DeltaDiscoveryRequest):
-            names = tuple(request.resource_names_subscribe)
-            self._check_names(names)
-            return DeltaRequest(
-                type=kind,
-                nonce=request.response_nonce,
-                error=error,
-                subscribe=names,
-                unsubscribe=tuple(request.resource_names_unsubscribe),
-                initial=dict(request.initial_resource_versions),
-            )
-        names = tuple(request.resource_names)
-        self._check_names(names)
-        return SotwRequest(
-            type=kind,
-            nonce=request.response_nonce,
-            error=error,
-            names=names,
-            version=request.version_info,
-        )
-
-    def _check_names(self, names: tuple[str, ...]) -> None:
-        longest = self._settings.max_name_bytes
-        if any(len(name) > longest for name in names):
-            raise RhumbError(f"a resource name is longer than {longest} bytes")
-
-
-def parse_node(node: core.Node) -> Proxy:
-    """Read who a client says it is. Raises RhumbError when the node id has another shape."""
-    metadata = MessageToDict(node.metadata)
-    place = node.locality
-    return Proxy.parse(node.id, metadata, Locality(place.region, place.zone, place.sub_zone))
+        connection.receive(requests.parse(kind, request, self._settings.max_name_bytes))
 
 
 def _check_claim(proxy: Proxy, caller: Caller) -> None:

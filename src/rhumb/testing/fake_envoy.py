@@ -63,7 +63,9 @@ class FakeEnvoy:
         self.names: dict[XdsType, frozenset[str]] = {}
         """Subscriptions by name; a type that is asked for in full is absent."""
         self.warming: set[str] = set()
-        """Clusters that wait for endpoints."""
+        """Clusters that wait for endpoints; what they were before serves on."""
+        self.active: set[str] = set()
+        """Clusters that take requests."""
         self.responses: list[tuple[XdsType, tuple[str, ...], tuple[str, ...]]] = []
         """(type, resources, removed) of every response, in order."""
         self.rejected: list[tuple[XdsType, str]] = []
@@ -103,13 +105,16 @@ class FakeEnvoy:
 
     def dangling(self) -> list[str]:
         """Return routes to clusters that are missing or not ready: requests would fail."""
-        clusters = self.held.get(CDS, {})
-        out = []
-        for name, held in self.held.get(RDS, {}).items():
-            for target in route_targets(route.RouteConfiguration.FromString(held.value)):
-                if target not in clusters or target in self.warming:
-                    out.append(f"{name} -> {target}")
-        return out
+        tables = {
+            name: route.RouteConfiguration.FromString(held.value)
+            for name, held in self.held.get(RDS, {}).items()
+        }
+        return [
+            f"{name} -> {target}"
+            for name, table in tables.items()
+            for target in route_targets(table)
+            if target not in self.active
+        ]
 
     # --- requests ------------------------------------------------------------------------
 
@@ -204,7 +209,9 @@ class FakeEnvoy:
         mine.update(good)
         for name in removed:
             mine.pop(name, None)
-            self.warming.discard(name)
+            if kind is CDS:
+                self.warming.discard(name)
+                self.active.discard(name)
         word = "cluster" if kind is CDS else "listener"
         listed = ", ".join(f"{name}: {reason}" for name, reason in bad.items())
         return f"Error adding/updating {word}(s) {listed}" if bad else ""
@@ -212,6 +219,7 @@ class FakeEnvoy:
     def _warm(self, kind: XdsType, mine: Mapping[str, Held], good: Mapping[str, Held]) -> None:
         if kind is EDS:
             self.warming -= good.keys()
+            self.active |= good.keys()
         elif kind is CDS:
             for name, each in good.items():
                 before = mine.get(name)
@@ -219,6 +227,8 @@ class FakeEnvoy:
                     continue  # Envoy skips what is equal
                 if service_name(cluster.Cluster.FromString(each.value)):
                     self.warming.add(name)
+                else:
+                    self.active.add(name)
 
     def _follow(self, kind: XdsType) -> list[Request]:
         out: list[Request] = []

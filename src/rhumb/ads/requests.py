@@ -1,0 +1,50 @@
+"""Discovery requests as values: parsed once, checked against limits."""
+
+from collections.abc import Iterable
+
+from envoy.config.core.v3 import base_pb2 as core
+from envoy.service.discovery.v3 import discovery_pb2 as discovery
+from google.protobuf.json_format import MessageToDict
+
+from rhumb.base.errors import RhumbError
+from rhumb.model.endpoint import Locality
+from rhumb.model.proxy import Proxy
+from rhumb.xds.events import DeltaRequest, SotwRequest
+from rhumb.xds.types import XdsType
+
+Request = discovery.DeltaDiscoveryRequest | discovery.DiscoveryRequest
+
+
+def parse(kind: XdsType, request: Request, max_name_bytes: int) -> DeltaRequest | SotwRequest:
+    """Return the request as a value. Raises RhumbError when a name is too long."""
+    error = request.error_detail.message if request.HasField("error_detail") else None
+    if isinstance(request, discovery.DeltaDiscoveryRequest):
+        return DeltaRequest(
+            type=kind,
+            nonce=request.response_nonce,
+            error=error,
+            subscribe=_names(request.resource_names_subscribe, max_name_bytes),
+            unsubscribe=tuple(request.resource_names_unsubscribe),
+            initial=dict(request.initial_resource_versions),
+        )
+    return SotwRequest(
+        type=kind,
+        nonce=request.response_nonce,
+        error=error,
+        names=_names(request.resource_names, max_name_bytes),
+        version=request.version_info,
+    )
+
+
+def parse_node(node: core.Node) -> Proxy:
+    """Read who a client says it is. Raises RhumbError when the node id has another shape."""
+    place = node.locality
+    locality = Locality(place.region, place.zone, place.sub_zone)
+    return Proxy.parse(node.id, MessageToDict(node.metadata), locality)
+
+
+def _names(said: Iterable[str], longest: int) -> tuple[str, ...]:
+    names = tuple(said)
+    if any(len(name) > longest for name in names):
+        raise RhumbError(f"a resource name is longer than {longest} bytes")
+    return names
