@@ -1,0 +1,140 @@
+"""The agent's own stream to the control plane: names and roots come, health goes."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+
+import grpc
+from envoy.config.core.v3 import base_pb2 as core
+from envoy.service.discovery.v3 import discovery_pb2 as discovery
+from google.protobuf.json_format import ParseDict
+
+from rhumb.agent.bootstrap import metadata
+from rhumb.agent.certificates import CertificateKeeper
+from rhumb.agent.dns import Host
+from rhumb.agent.settings import SidecarSettings
+from rhumb.base import backoff
+from rhumb.model.proxy import Role
+from rhumb.protos import nds_pb2, pcds_pb2
+
+_log = logging.getLogger(__name__)
+
+_METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+_NAMES = "type.googleapis.com/istio.networking.nds.v1.NameTable"
+_ROOTS = "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig"
+_HEALTH = "type.googleapis.com/istio.v1.HealthInformation"
+
+
+class ControlStream:
+    """Keeps one stream open, with the workload's own certificate."""
+
+    def __init__(
+        self,
+        settings: SidecarSettings,
+        keeper: CertificateKeeper,
+        *,
+        on_names: Callable[[tuple[Host, ...]], None],
+    ) -> None:
+        self._settings = settings
+        self._keeper = keeper
+        self._on_names = on_names
+        self._outgoing: asyncio.Queue[discovery.DeltaDiscoveryRequest] = asyncio.Queue()
+        self._health: tuple[bool, str] | None = None
+        self.connected = False
+
+    def report(self, *, healthy: bool, reason: str = "") -> None:
+        """Say how the workload is: now, and again on every new stream."""
+        self._health = (healthy, reason)
+        if self.connected:
+            self._outgoing.put_nowait(self._health_request())
+
+    async def run(self) -> None:
+        """Connect, and connect again, until cancelled."""
+        delays = backoff.delays(first=0.5, cap=15.0)
+        while True:
+            await self._keeper.wait_ready()
+            try:
+                if await self._session():
+                    delays = backoff.delays(first=0.5, cap=15.0)
+            except grpc.aio.AioRpcError as error:
+                _log.warning(
+                    "stream to the control plane ended: %s",
+                    error.details(),
+                    extra={"workload": self._settings.name, "code": error.code().name},
+                )
+            finally:
+                self.connected = False
+            await asyncio.sleep(next(delays))
+
+    async def _session(self) -> bool:
+        """Run one stream; return whether anything came over it."""
+        heard = False
+        async with self._channel() as channel:
+            call = channel.stream_stream(
+                _METHOD,
+                request_serializer=discovery.DeltaDiscoveryRequest.SerializeToString,
+                response_deserializer=discovery.DeltaDiscoveryResponse.FromString,
+            )(self._requests())
+            async for response in call:
+                heard = True
+                self._take(response)
+        return heard
+
+    def _channel(self) -> grpc.aio.Channel:
+        pair, name = self._keeper.pair, self._settings.discovery.sni
+        credentials = grpc.ssl_channel_credentials(
+            self._keeper.roots.encode(),
+            pair.key.encode() if pair else None,
+            pair.chain.encode() if pair else None,
+        )
+        options = (
+            ("grpc.ssl_target_name_override", name),
+            ("grpc.default_authority", name),
+            ("grpc.enable_http_proxy", 0),
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.keepalive_time_ms", 30_000),
+        )
+        return grpc.aio.secure_channel(self._settings.discovery.address, credentials, options)
+
+    async def _requests(self) -> AsyncIterator[discovery.DeltaDiscoveryRequest]:
+        self._outgoing = asyncio.Queue()
+        node = core.Node(id=self._settings.node_id(Role.AGENT))
+        ParseDict(metadata(self._settings), node.metadata)
+        yield discovery.DeltaDiscoveryRequest(node=node, type_url=_NAMES)
+        yield discovery.DeltaDiscoveryRequest(type_url=_ROOTS)
+        self.connected = True
+        if self._health is not None:
+            yield self._health_request()
+        while True:
+            yield await self._outgoing.get()
+
+    def _health_request(self) -> discovery.DeltaDiscoveryRequest:
+        request = discovery.DeltaDiscoveryRequest(type_url=_HEALTH)
+        healthy, reason = self._health or (True, "")
+        if not healthy:
+            request.error_detail.code = 500
+            request.error_detail.message = reason
+        return request
+
+    def _take(self, response: discovery.DeltaDiscoveryResponse) -> None:
+        for resource in response.resources:
+            if response.type_url == _NAMES:
+                table = nds_pb2.NameTable.FromString(resource.resource.value)
+                self._on_names(tuple(_host(name, info) for name, info in table.table.items()))
+            elif response.type_url == _ROOTS:
+                found = pcds_pb2.ProxyConfig.FromString(resource.resource.value)
+                self._keeper.update_roots("".join(found.ca_certificates_pem))
+        self._outgoing.put_nowait(
+            discovery.DeltaDiscoveryRequest(
+                type_url=response.type_url, response_nonce=response.nonce
+            )
+        )
+
+
+def _host(name: str, info: nds_pb2.NameTable.NameInfo) -> Host:
+    return Host(
+        name=name,
+        addresses=tuple(info.ips),
+        short_name=info.shortname,
+        namespace=info.namespace,
+    )

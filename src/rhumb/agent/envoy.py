@@ -1,0 +1,263 @@
+"""One Envoy process: started, restarted, drained, and its log passed on."""
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rhumb.agent import http, netns, process, supervise
+from rhumb.agent.bootstrap import bootstrap_json
+from rhumb.agent.settings import SidecarSettings
+from rhumb.base import backoff
+from rhumb.base.clock import Clock, SystemClock
+from rhumb.base.files import write_atomic
+from rhumb.base.tasks import Nursery
+from rhumb.model.peer import ENVIRONMENT, format_peer, peer
+
+BOOTSTRAP = "envoy.json"
+PID = "envoy.pid"
+_POLL_SECONDS = 0.1
+_OWN_LISTENERS = ("listener.prometheus.", "listener.ready.", "listener.admin.")
+_LEVELS = {
+    "trace": logging.DEBUG,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+
+_log = logging.getLogger(__name__)
+
+
+def command(settings: SidecarSettings, binary: Path) -> tuple[str, ...]:
+    """Return Envoy's command line (istio-api.md 6.5)."""
+    return (
+        str(binary),
+        "--config-path",
+        BOOTSTRAP,
+        "--disable-hot-restart",
+        "--concurrency",
+        str(settings.concurrency),
+        "--drain-time-s",
+        str(max(1, round(settings.drain_seconds))),
+        "--drain-strategy",
+        "immediate",
+        "--log-level",
+        settings.log_level,
+        "--component-log-level",
+        settings.component_log_level,
+        "--skip-deprecated-logs",
+        # level TAB scope TAB message, one line each: read back by `pass_on`.
+        "--log-format-escaped",
+        "--log-format",
+        "%l\t%n\t%v",
+    )
+
+
+def pass_on(line: str, workload: str) -> None:
+    """Log one line of Envoy's under its own level and scope."""
+    level, _, rest = line.partition("\t")
+    scope, tab, message = rest.partition("\t")
+    if not tab or level not in _LEVELS:
+        level, scope, message = "info", "main", line
+    logging.getLogger(f"envoy.{scope}").log(
+        _LEVELS[level], "%s", message, extra={"workload": workload}
+    )
+
+
+def active_connections(stats: str) -> int:
+    """Sum the downstream connections in the text of `/stats`, without those of our own listeners."""
+    total = 0
+    for line in stats.splitlines():
+        name, _, value = line.partition(": ")
+        if name.startswith("listener.") and not name.startswith(_OWN_LISTENERS) and value.isdigit():
+            total += int(value)
+    return total
+
+
+class Envoy:
+    """Keeps one Envoy running until `stop`, then lets it end without losing a request."""
+
+    def __init__(
+        self,
+        settings: SidecarSettings,
+        binary: Path,
+        *,
+        enter: netns.Enter = netns.here,
+        launch: process.Launch | None = None,
+        access_log: int | None = None,
+        clock: Clock | None = None,
+        on_exit: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take where it runs; `access_log` is the descriptor that becomes its standard output."""
+        self._settings = settings
+        self._binary = binary
+        self._launch = launch or process.launcher(enter)
+        self._access_log = access_log
+        self._clock = clock or SystemClock()
+        self._on_exit = on_exit
+        self._machine = supervise.Supervisor(lambda: backoff.delays(first=0.5, cap=30.0))
+        self._events: asyncio.Queue[supervise.Event] = asyncio.Queue()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._nursery = Nursery(f"envoy/{settings.name}")
+        self._timer: asyncio.TimerHandle | None = None
+        self.admin = http.Target(host=settings.loopback, port=settings.ports.admin, enter=enter)
+
+    @property
+    def state(self) -> supervise.State:
+        """Return where it is in its life."""
+        return self._machine.state
+
+    @property
+    def restarts(self) -> int:
+        """Return how often it died by itself."""
+        return self._machine.restarts
+
+    @property
+    def pid(self) -> int | None:
+        """Return the process id while it runs."""
+        return self._process.pid if self._process is not None else None
+
+    def stop(self) -> None:
+        """Ask for an orderly end; a second time, for a quick one."""
+        self._events.put_nowait(supervise.StopAsked())
+
+    async def run(self) -> None:
+        """Keep it running; return when it has ended after `stop`. Cancelling kills it.
+
+        Raises OSError when its directory cannot be written.
+        """
+        directory = self._settings.directory
+        directory.mkdir(parents=True, exist_ok=True)
+        write_atomic(directory / BOOTSTRAP, bootstrap_json(self._settings), mode=0o600)
+        end_leftover(directory)
+        try:
+            await self._loop()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._process is not None:
+                process.send(self._process, signal.SIGKILL)
+                self._process.wait()
+            (directory / PID).unlink(missing_ok=True)
+            await self._nursery.close()
+
+    async def _loop(self) -> None:
+        actions = self._machine.begin()
+        while True:
+            for action in actions:
+                match action:
+                    case supervise.Finish():
+                        return
+                    case _:
+                        await self._do(action)
+            actions = self._machine.on(await self._events.get())
+
+    async def _do(self, action: supervise.Action) -> None:
+        match action:
+            case supervise.Spawn():
+                await self._spawn()
+            case supervise.Wait(seconds):
+                if self._timer is not None:
+                    self._timer.cancel()
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(seconds, self._events.put_nowait, supervise.Due())
+            case supervise.Drain():
+                self._nursery.start("drain", self._drain())
+            case supervise.Terminate():
+                self._signal(signal.SIGTERM)
+            case supervise.Kill():
+                _log.warning(
+                    "Envoy did not end in time; killed", extra={"workload": self._settings.name}
+                )
+                self._signal(signal.SIGKILL)
+            case supervise.Finish():
+                pass
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            process.send(self._process, number)
+
+    async def _spawn(self) -> None:
+        name = self._settings.name
+        writing, reader = await process.read_lines(lambda line: pass_on(line, name))
+        try:
+            started = self._launch(
+                process.Command(
+                    argv=command(self._settings, self._binary),
+                    directory=self._settings.directory,
+                    environment=self._environment(),
+                    stdout=self._access_log,
+                    stderr=writing,
+                )
+            )
+        except OSError as error:
+            _log.error("Envoy did not start: %s", error, extra={"workload": name})
+            self._events.put_nowait(supervise.Failed(str(error)))
+            return
+        finally:
+            os.close(writing)
+        self._process = started
+        (self._settings.directory / PID).write_text(f"{started.pid}\n")
+        self._events.put_nowait(supervise.Started())
+        self._nursery.start("exit", self._watch(started, reader, self._clock.monotonic()))
+
+    def _environment(self) -> Mapping[str, str]:
+        return {ENVIRONMENT: format_peer(peer(self._settings.identity))}
+
+    async def _watch(
+        self, started: subprocess.Popen[bytes], reader: process.LineReader, since: float
+    ) -> None:
+        code = await process.wait_exit(started)
+        await reader.closed.wait()
+        self._process = None
+        self._on_exit()
+        ran = self._clock.monotonic() - since
+        if self._machine.state is supervise.State.RUNNING:
+            _log.error(
+                "Envoy ended by itself (%s); it is started again",
+                _cause(code),
+                extra={"workload": self._settings.name, "ran_seconds": round(ran, 1)},
+            )
+        self._events.put_nowait(supervise.Exited(code, ran))
+
+    async def _drain(self) -> None:
+        deadline = self._clock.monotonic() + self._settings.drain_seconds
+        try:
+            # Listeners stay open (skip_exit): a late request is served, and told to come no more.
+            await http.request(self.admin, "/drain_listeners?graceful&skip_exit", method="POST")
+            while self._clock.monotonic() < deadline and await self._busy():
+                await asyncio.sleep(_POLL_SECONDS)
+        except (OSError, ValueError) as error:
+            _log.warning("Envoy's admin interface does not answer: %s", error)
+        self._events.put_nowait(supervise.Drained())
+
+    async def _busy(self) -> bool:
+        answer = await http.request(self.admin, "/stats?filter=downstream_cx_active$")
+        return active_connections(answer.body.decode()) > 0
+
+
+def _cause(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+def end_leftover(directory: Path) -> None:
+    """Kill the Envoy that an agent killed with -9 left behind in this directory: it holds our ports."""
+    try:
+        pid = int((directory / PID).read_text())
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        where = Path(f"/proc/{pid}/cwd").resolve()
+    except (OSError, ValueError):
+        return
+    if BOOTSTRAP.encode() in argv and where == directory.resolve():
+        _log.warning("ending an Envoy that a killed agent left behind", extra={"pid": pid})
+        os.kill(pid, signal.SIGKILL)

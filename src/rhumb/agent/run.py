@@ -1,0 +1,165 @@
+"""One sidecar from certificate to drained Envoy; a process may run many."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import msgspec
+
+from rhumb.agent import http, netns, process, readiness, status
+from rhumb.agent import metrics as merged
+from rhumb.agent.ca_client import CaClient
+from rhumb.agent.certificates import CertificateKeeper
+from rhumb.agent.control import ControlStream
+from rhumb.agent.dns import DnsProxy, Forward, Host, expand, nobody
+from rhumb.agent.envoy import Envoy
+from rhumb.agent.settings import SidecarSettings
+from rhumb.base.tasks import Nursery
+from rhumb.identity.spiffe import SpiffeId
+from rhumb.model.proxy import Role
+
+_log = logging.getLogger(__name__)
+
+_POLL_S = 0.05
+
+
+class SidecarStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What people want to know of one sidecar."""
+
+    name: str
+    state: str
+    ready: bool
+    why: str
+    pid: int | None
+    restarts: int
+    certificate_seconds: float | None
+
+
+class Sidecar:
+    """Identity, DNS, Envoy, readiness and metrics of one workload."""
+
+    def __init__(
+        self,
+        settings: SidecarSettings,
+        *,
+        binary: Path,
+        roots: str,
+        join_token: str = "",
+        enter: netns.Enter = netns.here,
+        launch: process.Launch | None = None,
+        access_log: int | None = None,
+        forward: Forward = nobody,
+    ) -> None:
+        """Take the roots (PEM) that the control plane is verified against, and a token for the first time."""
+        self.settings = settings
+        self._enter = enter
+        self._nursery = Nursery(f"sidecar/{settings.name}")
+        self.keeper = CertificateKeeper(
+            identity=SpiffeId.of(
+                settings.trust_domain, settings.namespace, settings.service_account
+            ),
+            directory=settings.directory / "sds",
+            signer=CaClient(settings.discovery.address, server_name=settings.discovery.sni),
+            roots=roots,
+            join_token=join_token,
+        )
+        self.control = ControlStream(settings, self.keeper, on_names=self._names)
+        self.dns = DnsProxy(settings.name, forward, settings.domain)
+        self.envoy = Envoy(
+            settings,
+            binary,
+            enter=enter,
+            launch=launch,
+            access_log=access_log,
+            on_exit=self._envoy_ended,
+        )
+        self.readiness = readiness.Gate(self._fetch)
+        self._running: asyncio.Task[None] | None = None
+        self._server: asyncio.Server | None = None
+        self._named = asyncio.Event()
+
+    async def start(self) -> None:
+        """Start everything; `wait_ready` tells when traffic may come.
+
+        Raises OSError when a port inside the workload's network is taken.
+        """
+        settings = self.settings
+        (settings.directory / "sds").mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._nursery.start("certificate", self.keeper.run())
+        self._nursery.start("control", self.control.run())
+        if settings.role is Role.SIDECAR and settings.capture.dns:
+            await self.dns.start(
+                netns.bind_udp(self._enter, settings.loopback, settings.ports.dns),
+                netns.listen(self._enter, settings.loopback, settings.ports.dns),
+            )
+        listening = netns.listen(self._enter, settings.listen, settings.ports.agent)
+        self._server = await status.serve(listening, self._routes())
+        await self.keeper.wait_ready()
+        self._running = self._nursery.start("envoy", self.envoy.run())
+
+    async def wait_ready(self) -> None:
+        """Wait until Envoy has its first configuration, and DNS its first names."""
+        while not await self.readiness.check():
+            await asyncio.sleep(_POLL_S)
+        if self.settings.role is Role.SIDECAR and self.settings.capture.dns:
+            await self._named.wait()
+
+    async def stop(self) -> None:
+        """Drain Envoy, then end everything."""
+        self.readiness.drain()
+        self.envoy.stop()
+        if self._running is not None:
+            await asyncio.wait([self._running])
+        if self._server is not None:
+            self._server.close()
+        await self.dns.stop()
+        await self._nursery.close()
+
+    async def status(self) -> SidecarStatus:
+        """Return how it stands."""
+        found = await self.readiness.check()
+        return SidecarStatus(
+            name=self.settings.name,
+            state=self.envoy.state,
+            ready=bool(found),
+            why=found.why,
+            pid=self.envoy.pid,
+            restarts=self.envoy.restarts,
+            certificate_seconds=self.keeper.expiry_seconds(),
+        )
+
+    async def metrics(self) -> bytes:
+        """Return the merged metrics: Envoy's, the application's and ours."""
+        return await merged.collect(self.settings, self._enter, self.keeper.expiry_seconds())
+
+    def _names(self, hosts: tuple[Host, ...]) -> None:
+        self.dns.update(expand(hosts, self.settings.namespace, self.settings.domain))
+        self._named.set()
+
+    def _envoy_ended(self) -> None:
+        self.readiness.forget()
+
+    async def _fetch(self, path: str) -> http.Answer:
+        target = http.Target(
+            host=self.settings.loopback, port=self.settings.ports.admin, enter=self._enter
+        )
+        return await http.request(target, path)
+
+    def _routes(self) -> dict[str, status.Route]:
+        return {
+            "/healthz/ready": status.Route(handler=self._ready),
+            "/stats/prometheus": status.Route(handler=self._metrics),
+            "/metrics": status.Route(handler=self._metrics),
+            "/quitquitquit": status.Route(handler=self._quit, method="POST", local_only=True),
+        }
+
+    async def _ready(self) -> status.Reply:
+        found = await self.readiness.check()
+        return status.Reply(200, b"ready\n") if found else status.Reply(503, found.why.encode())
+
+    async def _metrics(self) -> status.Reply:
+        return status.Reply(200, await self.metrics(), merged.CONTENT_TYPE)
+
+    async def _quit(self) -> status.Reply:
+        self.envoy.stop()
+        return status.Reply(200, b"ok\n")
