@@ -230,7 +230,7 @@ class Envoy:
         try:
             # Listeners stay open (skip_exit): a late request is served, and told to come no more.
             await http.request(self.admin, "/drain_listeners?graceful&skip_exit", method="POST")
-            while self._clock.monotonic() < deadline and await self._busy():
+            while self._clock.monotonic() < deadline and await self._busy():  # noqa: ASYNC110 - Envoy must be asked
                 await asyncio.sleep(_POLL_SECONDS)
         except (OSError, ValueError) as error:
             _log.warning("Envoy's admin interface does not answer: %s", error)

@@ -9,7 +9,6 @@ import struct
 from collections.abc import Iterable, Iterator
 
 from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.nftables.expressions import genex
 from pyroute2.nftables.main import NFTables
 
 from rhumb.agent.redirect import Chain, Match, Rule
@@ -65,9 +64,11 @@ def _spell(rule: Rule) -> list[Expression]:
         return found
     port = struct.pack("!H", rule.to)
     found.append(
-        genex("immediate", {"DREG": _REGISTER, "DATA": {"attrs": [("NFTA_DATA_VALUE", port)]}})
+        _expression(
+            "immediate", {"DREG": _REGISTER, "DATA": {"attrs": [("NFTA_DATA_VALUE", port)]}}
+        )
     )
-    found.append(genex("redir", {"REG_PROTO_MIN": _REGISTER}))
+    found.append(_expression("redir", {"REG_PROTO_MIN": _REGISTER}))
     return found
 
 
@@ -95,7 +96,7 @@ def _address(offset: int, cidr: str, operation: int) -> Iterator[Expression]:
     network = ipaddress.ip_network(cidr)
     yield _payload(_NETWORK, offset, 4)
     if network.prefixlen < network.max_prefixlen:
-        yield genex(
+        yield _expression(
             "bitwise",
             {
                 "SREG": _REGISTER,
@@ -108,16 +109,23 @@ def _address(offset: int, cidr: str, operation: int) -> Iterator[Expression]:
     yield _compare(network.network_address.packed, operation)
 
 
+def _expression(name: str, fields: dict[str, object]) -> Expression:
+    data = [(f"NFTA_{name.upper()}_{key}", value) for key, value in fields.items()]
+    return {"attrs": [("NFTA_EXPR_NAME", name), ("NFTA_EXPR_DATA", {"attrs": data})]}
+
+
 def _meta(key: int) -> Expression:
-    return genex("meta", {"KEY": key, "DREG": _REGISTER})
+    return _expression("meta", {"KEY": key, "DREG": _REGISTER})
 
 
 def _payload(base: int, offset: int, length: int) -> Expression:
-    return genex("payload", {"DREG": _REGISTER, "BASE": base, "OFFSET": offset, "LEN": length})
+    return _expression(
+        "payload", {"DREG": _REGISTER, "BASE": base, "OFFSET": offset, "LEN": length}
+    )
 
 
 def _compare(value: bytes, operation: int = _EQ) -> Expression:
-    return genex(
+    return _expression(
         "cmp",
         {"SREG": _REGISTER, "OP": operation, "DATA": {"attrs": [("NFTA_DATA_VALUE", value)]}},
     )
@@ -125,4 +133,4 @@ def _compare(value: bytes, operation: int = _EQ) -> Expression:
 
 def _verdict(code: int) -> Expression:
     data = {"attrs": [("NFTA_DATA_VERDICT", {"attrs": [("NFTA_VERDICT_CODE", code)]})]}
-    return genex("immediate", {"DREG": 0, "DATA": data})
+    return _expression("immediate", {"DREG": 0, "DATA": data})

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from rhumb.agent import http, netns, process, readiness, status
+from rhumb.agent import http, netns, process, readiness
 from rhumb.agent import metrics as merged
+from rhumb.agent import status as pages
 from rhumb.agent.ca_client import CaClient
 from rhumb.agent.certificates import CertificateKeeper
 from rhumb.agent.control import ControlStream
@@ -93,13 +94,14 @@ class Sidecar:
                 netns.listen(self._enter, settings.loopback, settings.ports.dns),
             )
         listening = netns.listen(self._enter, settings.listen, settings.ports.agent)
-        self._server = await status.serve(listening, self._routes())
+        self._server = await pages.serve(listening, self._routes())
         await self.keeper.wait_ready()
         self._running = self._nursery.start("envoy", self.envoy.run())
 
     async def wait_ready(self) -> None:
         """Wait until Envoy has its first configuration, and DNS its first names."""
-        while not await self.readiness.check():
+        # Envoy tells of its readiness when it is asked only.
+        while not await self.readiness.check():  # noqa: ASYNC110
             await asyncio.sleep(_POLL_S)
         if self.settings.role is Role.SIDECAR and self.settings.capture.dns:
             await self._named.wait()
@@ -145,21 +147,21 @@ class Sidecar:
         )
         return await http.request(target, path)
 
-    def _routes(self) -> dict[str, status.Route]:
+    def _routes(self) -> dict[str, pages.Route]:
         return {
-            "/healthz/ready": status.Route(handler=self._ready),
-            "/stats/prometheus": status.Route(handler=self._metrics),
-            "/metrics": status.Route(handler=self._metrics),
-            "/quitquitquit": status.Route(handler=self._quit, method="POST", local_only=True),
+            "/healthz/ready": pages.Route(handler=self._ready),
+            "/stats/prometheus": pages.Route(handler=self._metrics),
+            "/metrics": pages.Route(handler=self._metrics),
+            "/quitquitquit": pages.Route(handler=self._quit, method="POST", local_only=True),
         }
 
-    async def _ready(self) -> status.Reply:
+    async def _ready(self) -> pages.Reply:
         found = await self.readiness.check()
-        return status.Reply(200, b"ready\n") if found else status.Reply(503, found.why.encode())
+        return pages.Reply(200, b"ready\n") if found else pages.Reply(503, found.why.encode())
 
-    async def _metrics(self) -> status.Reply:
-        return status.Reply(200, await self.metrics(), merged.CONTENT_TYPE)
+    async def _metrics(self) -> pages.Reply:
+        return pages.Reply(200, await self.metrics(), merged.CONTENT_TYPE)
 
-    async def _quit(self) -> status.Reply:
+    async def _quit(self) -> pages.Reply:
         self.envoy.stop()
-        return status.Reply(200, b"ok\n")
+        return pages.Reply(200, b"ok\n")

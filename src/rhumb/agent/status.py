@@ -76,7 +76,7 @@ async def answer(asked: Asked | None, routes: Mapping[str, Route]) -> Reply:
         return Reply(403, b"only from this machine\n")
     try:
         return await route.handler()
-    except Exception:  # one bad scrape must not end the server
+    except Exception:  # noqa: BLE001 - one bad scrape must not end the server
         _log.exception("a request to the agent failed", extra={"path": asked.path})
         return Reply(500, b"see the agent's log\n")
 
