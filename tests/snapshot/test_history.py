@@ -245,7 +245,7 @@ def _key(resource: Resource | None) -> Key | None:
     return resource.key if resource is not None else None
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(resources(), min_size=15, max_size=40), histories)
 def test_history_does_not_matter(
     found: list[Resource], history: list[list[tuple[Resource, bool]]]
@@ -259,7 +259,7 @@ def test_history_does_not_matter(
     assert observed(world) == observed(from_scratch(known))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(st.lists(resources(), min_size=15, max_size=40), st.data())
 def test_removing_one_object_removes_all_of_it(found: list[Resource], data: st.DataObject) -> None:
     known = ResourceSet(found)
@@ -269,7 +269,7 @@ def test_removing_one_object_removes_all_of_it(found: list[Resource], data: st.D
     assert observed(build(world, left, changes)) == observed(from_scratch(left))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(resources(), max_size=25), st.randoms(use_true_random=False))
 def test_the_order_of_input_does_not_matter(found: list[Resource], shuffle: random.Random) -> None:
     unique = list({r.key: r for r in found}.values())
@@ -278,7 +278,7 @@ def test_the_order_of_input_does_not_matter(found: list[Resource], shuffle: rand
     assert observed(from_scratch(ResourceSet(unique))) == first
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(resources(), min_size=10, max_size=30), edits)
 def test_nothing_changes_that_the_impact_does_not_name(
     found: list[Resource], step: list[tuple[Resource, bool]]
@@ -306,7 +306,7 @@ def test_nothing_changes_that_the_impact_does_not_name(
                 assert before.endpoints(service) == after.endpoints(service)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(resources(), max_size=25))
 def test_a_change_that_is_taken_back_leaves_nothing_behind(found: list[Resource]) -> None:
     start = ResourceSet(found[: len(found) // 2])

@@ -175,3 +175,15 @@ def test_ports_with_a_mode_of_their_own() -> None:
     assert found.mtls("books", LABELS, 8080).field == "spec.portLevelMtls.8080.mode"
     assert found.port_mtls("books", (("app", "other"),)) == ()
     assert found.port_mtls("shop", LABELS) == ()
+
+
+def test_a_rule_that_goes_leaves_the_others() -> None:
+    found = world(rule("a", "books") + rule("b", "books") + WORKLOAD)
+    gone = [key for key in found.resources if key.name in ("a", "workload")]
+    following, changes = found.resources.apply((), gone)
+    after = build(found, following, changes)
+    assert chosen(found, "books") == ["a", "b"]
+    assert chosen(after, "books") == ["b"]
+    assert after.mtls("books", LABELS, 8080).mode == "PERMISSIVE"
+    following, changes = following.apply((), [key for key in following if key.name == "b"])
+    assert chosen(build(after, following, changes), "books") == []

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from rhumb.model.endpoint import Endpoint, Workload
+from rhumb.model.endpoint import Endpoint, Labels, Workload
 from rhumb.model.finding import Finding
 from rhumb.model.kinds import kubernetes as k8s
 from rhumb.model.kinds.table import CORE, NETWORKING
@@ -20,6 +20,12 @@ from rhumb.registry.workloads import Entry, LabelIndex, entry
 
 ServiceKey = tuple[str, str]
 """(hostname, namespace)."""
+
+
+Place = tuple[str, tuple[str, str]]
+"""Namespace and one pair of a selector."""
+Selecting = tuple[ServiceKey, Labels]
+"""A service and one selector of it."""
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -40,8 +46,8 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """WorkloadEntries by address, the oldest first."""
     served_at: Mapping[str, tuple[ServiceKey, ...]] = {}
     """Services by the address of an endpoint."""
-    selecting: Mapping[tuple[str, tuple[str, str]], tuple[ServiceKey, ...]] = {}
-    """Services that select workloads, by namespace and the first pair of the selector."""
+    selecting: Mapping[Place, tuple[Selecting, ...]] = {}
+    """Services that select workloads, by namespace and one pair of the selector."""
     given: Mapping[str, str] = {}
     """Automatic addresses by `NAMESPACE/HOST`."""
     conflicts: Mapping[str, tuple[Finding, ...]] = {}
@@ -260,27 +266,30 @@ class _Step:
 
     def _select(self, claim: Claim) -> None:
         if claim.service.selector:
-            at = (claim.service.namespace, claim.service.selector[0])
-            self._selecting[at] = (*self._selecting.get(at, ()), claim.key)
+            # A pair that all services of a namespace share tells nothing: take the rarest.
+            places = [(claim.service.namespace, pair) for pair in claim.service.selector]
+            place = min(places, key=lambda p: len(self._selecting.get(p, ())))
+            found = self._selecting.get(place, ())
+            self._selecting[place] = (*found, (claim.key, claim.service.selector))
 
     def _unselect(self, claim: Claim) -> None:
-        if claim.service.selector:
-            at = (claim.service.namespace, claim.service.selector[0])
-            left = list(self._selecting[at])
-            left.remove(claim.key)
-            if left:
-                self._selecting[at] = tuple(left)
-            else:
-                del self._selecting[at]
+        wanted = (claim.key, claim.service.selector)
+        for pair in claim.service.selector:
+            place = (claim.service.namespace, pair)
+            left = list(self._selecting.get(place, ()))
+            if wanted in left:
+                left.remove(wanted)
+                if left:
+                    self._selecting[place] = tuple(left)
+                else:
+                    del self._selecting[place]
+                return
 
     def _note(self, one: Entry) -> None:
         labels = frozenset(one.workload.labels)
         for pair in labels:
-            for key in self._selecting.get((one.workload.namespace, pair), ()):
-                claims = self._claims.get(key, ())
-                if any(
-                    c.service.selector and labels.issuperset(c.service.selector) for c in claims
-                ):
+            for key, selector in self._selecting.get((one.workload.namespace, pair), ()):
+                if labels.issuperset(selector):
                     self._selected.add(key)
 
     def _leave(self, one: Entry) -> None:

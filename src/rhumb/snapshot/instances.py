@@ -89,7 +89,7 @@ def _by_labels(proxy: Proxy, catalog: Catalog) -> Iterator[Instance]:
     labels = dict(proxy.labels)
     keys: set[ServiceKey] = set()
     for pair in proxy.labels:
-        keys.update(catalog.selecting.get((proxy.namespace, pair), ()))
+        keys.update(key for key, _ in catalog.selecting.get((proxy.namespace, pair), ()))
     named = _named_ports(proxy.metadata)
     for key in keys:
         service = catalog.services[key]
