@@ -24,7 +24,7 @@ ALL = frozenset({CDS, EDS, LDS, RDS, SDS, NDS})
 
 _TYPES: dict[tuple[str, str], frozenset[XdsType]] = {
     (CORE, "Secret"): frozenset({SDS, LDS, CDS}),
-    (CORE, "ConfigMap"): frozenset({SDS}),
+    (CORE, "ConfigMap"): frozenset({SDS, LDS, CDS}),
     (CORE, "Namespace"): frozenset(),
     (CORE, "ServiceAccount"): frozenset(),
     (NETWORKING, "WorkloadGroup"): frozenset(),
