@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from rhumb.app.settings import state_directory
 from rhumb.base.clock import SystemClock
 from rhumb.base.durations import Duration
 from rhumb.base.errors import RhumbError
@@ -20,13 +21,11 @@ from rhumb.ca.tokens import TokenBook
 from rhumb.cli.printer import say
 from rhumb.identity.trust import DEFAULT_TRUST_DOMAIN, TrustDomains
 
-DEFAULT_STATE = Path("~/.local/state/rhumb")
-
 _state = click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
-    default=DEFAULT_STATE,
-    show_default=True,
+    default=state_directory,
+    show_default="~/.local/state/rhumb/control-plane",
     envvar="RHUMB_STATE",
     show_envvar=True,
     help="State directory of the control plane.",
