@@ -11,6 +11,7 @@ from rhumb.ir.tls import (
 from rhumb.model.kinds.gateway import ServerTls, ServerTlsMode, TlsProtocol
 from rhumb.translate import names
 from rhumb.translate.perspective import Perspective
+from rhumb.translate.upstream_tls import workload_secret
 
 ALPN = ("h2", "http/1.1")
 """Never `istio-peer-exchange`: Istio's proxies would send a preamble that stock Envoy hands on."""
@@ -49,9 +50,9 @@ def mesh_tls(seen: Perspective) -> DownstreamTls:
     """Return mutual TLS between workloads: own certificate, the mesh's roots, its trust domains."""
     domains = (seen.mesh.trust_domain, *seen.mesh.trust_domain_aliases)
     return DownstreamTls(
-        certificates=(_workload(seen, names.WORKLOAD_SECRET),),
+        certificates=(workload_secret(seen.view, names.WORKLOAD_SECRET),),
         validation=Validation(
-            roots=_workload(seen, names.ROOT_SECRET),
+            roots=workload_secret(seen.view, names.ROOT_SECRET),
             uri_prefixes=tuple(dict.fromkeys(f"spiffe://{d}/" for d in domains)),
         ),
         require_client_certificate=True,
@@ -80,18 +81,14 @@ def server_tls(seen: Perspective, wanted: ServerTls, *, is_http: bool) -> Downst
 
 def _istio_mutual(seen: Perspective, wanted: ServerTls) -> DownstreamTls:
     return DownstreamTls(
-        certificates=(_workload(seen, names.WORKLOAD_SECRET),),
+        certificates=(workload_secret(seen.view, names.WORKLOAD_SECRET),),
         validation=Validation(
-            roots=_workload(seen, names.ROOT_SECRET), exact_names=wanted.subject_alt_names
+            roots=workload_secret(seen.view, names.ROOT_SECRET),
+            exact_names=wanted.subject_alt_names,
         ),
         require_client_certificate=True,
         alpn=ALPN,
     )
-
-
-def _workload(seen: Perspective, name: str) -> SecretRef:
-    files = seen.view.capabilities.file_sds
-    return SecretRef(name, SecretSource.FILE if files else SecretSource.AGENT)
 
 
 def _secret(name: str) -> names.KubernetesSecret:
