@@ -21,20 +21,37 @@ from rhumb.base.errors import RhumbError
 from rhumb.encode.dispatch import message
 from rhumb.model.finding import Finding
 from rhumb.model.kinds.table import NETWORKING
-from rhumb.model.resource import Changes
+from rhumb.model.resource import Changes, ResourceSet
 from rhumb.snapshot.build import World
-from rhumb.sources.store import ConfigStore
 from rhumb.translate.proxy import resources
 from rhumb.xds.types import XdsType
 
 Json = dict[str, object]
 
 
+class Store(Protocol):
+    """The configuration in force, and what is wrong with it."""
+
+    @property
+    def resources(self) -> ResourceSet:
+        """Return the objects."""
+        ...
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what is wrong."""
+        ...
+
+
 class Plane(Protocol):
     """What the pages look at."""
 
     clock: Clock
-    store: ConfigStore
+
+    @property
+    def store(self) -> Store:
+        """Return the configuration."""
+        ...
 
     @property
     def world(self) -> World:
@@ -57,6 +74,7 @@ class Monitor(Collector):
         self._rejects: Counter[str] = Counter()
         self._triggers: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
+        self._internal_errors = 0
         self.nacks: list[Nack] = []
         self.ready = False
         self.registry = CollectorRegistry()
@@ -77,6 +95,10 @@ class Monitor(Collector):
         self._rejects[nack.type.short.lower()] += 1
         self.nacks = [*self.nacks[-99:], nack]
 
+    def internal_error(self) -> None:
+        """Count a resource that could not be translated or encoded."""
+        self._internal_errors += 1
+
     def collect(self) -> Iterable[Metric]:
         """Yield every metric under Istio's name where Istio has one."""
         streams = self._plane.ads.streams
@@ -86,6 +108,11 @@ class Monitor(Collector):
         yield _labelled("pilot_xds_sent_bytes", "Bytes of responses.", "type", self._bytes)
         total = sum(self._rejects.values())
         yield _gauge("pilot_total_xds_rejects", "Total number of XDS responses rejected.", total)
+        yield _gauge(
+            "pilot_total_xds_internal_errors",
+            "Total number of internal XDS errors.",
+            self._internal_errors,
+        )
         for kind in ("cds", "eds", "lds", "rds"):
             count = self._rejects[kind]
             yield _gauge(f"pilot_xds_{kind}_reject", f"Rejected {kind.upper()} configs.", count)

@@ -62,7 +62,9 @@ def _closest(name: str, known: dict[str, str]) -> str:
     return found[0] if found else ""
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.group(
+    cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80}
+)
 def cli() -> None:
     """Rhumb, a service mesh: Istio's configuration API on stock Envoy."""
 

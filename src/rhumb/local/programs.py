@@ -1,0 +1,150 @@
+"""Applications: started inside a workload's namespaces, started again when they end."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from rhumb.agent.process import send, wait_exit
+from rhumb.base import backoff
+from rhumb.local.topology import Program
+
+_ENTER = Path(__file__).with_name("enter.py")
+_STEADY_S = 10.0
+_GRACE_S = 5.0
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a program runs."""
+
+    netns: int | None = None
+    """Open descriptor of its network namespace; None: where we are."""
+    mounts: tuple[tuple[str, str], ...] = ()
+    """Files laid over others, in its own mount namespace: (source, target)."""
+    uid: int | None = None
+    """The user's own id; None: no user namespace of its own."""
+    gid: int | None = None
+
+
+def start(
+    argv: Sequence[str],
+    place: Place,
+    *,
+    directory: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    streams: tuple[int | None, int | None, int | None] = (None, None, None),
+) -> subprocess.Popen[bytes]:
+    """Start a command in a place; it dies with this process."""
+    order = {
+        "netns": place.netns,
+        "mounts": place.mounts,
+        "uid": place.uid,
+        "gid": place.gid,
+        "argv": list(argv),
+        "directory": directory,
+    }
+    return subprocess.Popen(  # noqa: S603 - the user's own command
+        [sys.executable, "-I", "-S", str(_ENTER), json.dumps(order)],
+        pass_fds=() if place.netns is None else (place.netns,),
+        env=None if environment is None else dict(environment),
+        stdin=subprocess.DEVNULL if streams[0] is None else streams[0],
+        stdout=streams[1],
+        stderr=streams[2],
+        start_new_session=True,
+    )
+
+
+class Application:
+    """Keeps one program running; its output goes to a file."""
+
+    def __init__(
+        self, program: Program, place: Place, environment: Mapping[str, str], log: Path
+    ) -> None:
+        self._program = program
+        self._place = place
+        self._environment = environment
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = False
+        self.restarts = 0
+        self.last_exit: int | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Return the process id while it runs."""
+        return self._process.pid if self._process is not None else None
+
+    async def run(self) -> None:
+        """Start it, and start it again with growing delays, until `stop` or cancelled."""
+        delays = backoff.delays(first=0.5, cap=10.0)
+        loop = asyncio.get_running_loop()
+        try:
+            while not self._ended_by_us():
+                began = loop.time()
+                with self._log.open("ab") as log:
+                    self._process = start(
+                        self._program.argv,
+                        self._place,
+                        directory=self._program.directory,
+                        environment=self._environment,
+                        streams=(None, log.fileno(), log.fileno()),
+                    )
+                self.last_exit = await wait_exit(self._process)
+                self._process = None
+                if self._ended_by_us():
+                    return
+                self.restarts += 1
+                if loop.time() - began > _STEADY_S:
+                    delays = backoff.delays(first=0.5, cap=10.0)
+                await asyncio.sleep(next(delays))
+        finally:
+            if self._process is not None:
+                send(self._process, signal.SIGKILL)
+
+    def _ended_by_us(self) -> bool:
+        return self._stopping
+
+    async def stop(self) -> None:
+        """Ask it to end, and make it after a while."""
+        self._stopping = True
+        process = self._process
+        if process is None:
+            return
+        send(process, signal.SIGTERM)
+        try:
+            await asyncio.wait_for(_ended(process), _GRACE_S)
+        except TimeoutError:
+            send(process, signal.SIGKILL)
+
+    def state(self) -> str:
+        """Return how it is, for `rhumb ps`."""
+        if self._process is not None:
+            return "running" if not self.restarts else f"running ({self.restarts} restarts)"
+        if self.last_exit is None:
+            return "starting"
+        return f"crashed (exit {self.last_exit}), restarting"
+
+
+async def _ended(process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:  # noqa: ASYNC110 - somebody else waits for the process itself
+        await asyncio.sleep(0.02)
+
+
+def environment_of(
+    program: Program, base: Mapping[str, str], host: str, port: int
+) -> dict[str, str]:
+    """Return the variables of an application: ours, its own, and where it should listen."""
+    return {**base, "HOST": host, "PORT": str(port), **dict(program.environment)}
+
+
+def own_environment() -> dict[str, str]:
+    """Return this process's variables, without those that would lead an application around its sidecar."""
+    proxies = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+    variables = os.environ  # noqa: TID251 - local/ reads its own environment
+    return {k: v for k, v in variables.items() if k.lower() not in proxies}
