@@ -25,7 +25,7 @@ from rhumb.ca.metrics import CaMetrics
 from rhumb.ca.server import CertificateService, tls_front
 from rhumb.ca.tokens import TokenBook
 from rhumb.cache.encoded import Encoded
-from rhumb.cache.views import Named, Views
+from rhumb.cache.views import Failure, Named, Views
 from rhumb.encode.dispatch import encode
 from rhumb.identity.authenticate import Credentials, NoTokens, authenticate
 from rhumb.model.proxy import Proxy
@@ -61,7 +61,7 @@ class ControlPlane:
         self.tokens = TokenBook(self.authority.store.tokens)
         self.world: World = empty(settings.root_namespace)
         self.encoded = Encoded(self._encode)
-        first = Views(self.world, self._translate, self.encoded)
+        first = Views(self.world, self._translate, self.encoded, self._failed)
         self.ads = AdsServer(settings.ads, self.clock, first, _Watcher(self))
         self.monitor = debug.Monitor(self, self.clock.monotonic())
         self.debounce = Debounce(settings.debounce, self.clock, self._push)
@@ -77,19 +77,24 @@ class ControlPlane:
     def _push(self) -> None:
         """Build the next snapshot and let every stream have it."""
         changes, self._pending = self._pending, Changes()
-        self.world = build(self.world, self.store.resources, changes)
-        impact = self.world.impact
-        affected = None if impact.is_full else impact.types
-        views = self.ads.views.following(self.world, self.ads.live_views(), affected)
-        self.ads.publish(views)
+        before = self.world
+        after = self.world = build(before, self.store.resources, changes)
+        impact = after.impact
+
+        def affected(view: View, kind: XdsType) -> bool:
+            if impact.is_full:
+                return True
+            return kind in impact.types and impact.matters(before.scope(view), after.scope(view))
+
+        self.ads.publish(self.ads.views.following(after, self.ads.live_views(), affected))
         self.monitor.pushed(changes)
 
     def _bundle_changed(self, _bundle: object) -> None:
         # The bundle is no resource of the store: only its own type is made anew.
-        views = self.ads.views.following(
-            self.world, self.ads.live_views(), frozenset({XdsType.PCDS})
-        )
-        self.ads.publish(views)
+        def affected(_view: View, kind: XdsType) -> bool:
+            return kind is XdsType.PCDS
+
+        self.ads.publish(self.ads.views.following(self.world, self.ads.live_views(), affected))
 
     def _translate(self, snapshot: Snapshot, view: View, kind: XdsType) -> Iterable[Named]:
         if kind is XdsType.PCDS:
@@ -100,6 +105,18 @@ class ControlPlane:
         if isinstance(value, agent_types.AgentValue):
             return agent_types.encode(value)
         return encode(value)
+
+    def _failed(self, failure: Failure) -> None:
+        self.monitor.internal_error()
+        _log.error(
+            "defect: a resource could not be made; %s",
+            "its last good version stays" if failure.kept else "it is missing",
+            extra={
+                "type": failure.type.short,
+                "resource": failure.resource,
+                "error": failure.error,
+            },
+        )
 
     # --- running -------------------------------------------------------------------------
 

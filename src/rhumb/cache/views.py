@@ -37,6 +37,16 @@ class Failure(msgspec.Struct, frozen=True):
     """The last good version stays in force; otherwise the resource is missing."""
 
 
+Key = tuple[View, XdsType]
+Affected = Callable[[View, XdsType], bool]
+"""Whether a change may have made a type different for a view; False is a promise."""
+
+
+def everything(_view: View, _kind: XdsType) -> bool:
+    """Promise nothing."""
+    return True
+
+
 class Views:
     """What every view receives from one snapshot. Tables are made on first demand and never change."""
 
@@ -45,41 +55,36 @@ class Views:
         snapshot: Snapshot,
         translate: Translate,
         encoded: Encoded,
-        *,
-        numbers: Iterator[int] | None = None,
-        before: Mapping[tuple[View, XdsType], Table] | None = None,
-        affected: frozenset[XdsType] | None = None,
+        failed: Callable[[Failure], None],
     ) -> None:
         self.snapshot = snapshot
         self._translate = translate
         self._encoded = encoded
-        self._numbers = numbers or itertools.count(1)
-        self._before = before or {}
-        self._affected = affected
-        self._tables: dict[tuple[View, XdsType], Table] = {}
-        self.failures: list[Failure] = []
+        self._failed = failed
+        self._numbers: Iterator[int] = itertools.count(1)
+        self._affected: Affected = everything
+        self._tables: dict[Key, Table] = {}
+        self._before: Mapping[Key, Table] = {}
+        self._outdated: frozenset[Key] = frozenset()
+        """Of those before: affected by a change between their snapshot and this one's predecessor."""
 
     def following(
-        self,
-        snapshot: Snapshot,
-        live: Iterable[View],
-        affected: frozenset[XdsType] | None = None,
+        self, snapshot: Snapshot, live: Iterable[View], affected: Affected = everything
     ) -> "Views":
         """Return the views of the next snapshot; tables of live views are shared where nothing changed.
 
-        Types that are not `affected` are not even looked at (None: all may differ).
+        What is not `affected` is not even looked at.
         """
         keep = frozenset(live)
-        known = {**self._before, **self._tables}
-        before = {key: table for key, table in known.items() if key[0] in keep}
-        return Views(
-            snapshot,
-            self._translate,
-            self._encoded,
-            numbers=self._numbers,
-            before=before,
-            affected=affected,
-        )
+        out = Views(snapshot, self._translate, self._encoded, self._failed)
+        out._numbers = self._numbers
+        out._affected = affected
+        # A table that nobody asked for in this snapshot stays what it was in an earlier one, and what
+        # happened since then must not be forgotten.
+        passed = {k: t for k, t in self._before.items() if k[0] in keep and k not in self._tables}
+        out._outdated = frozenset(k for k in passed if self._differs(k))
+        out._before = passed | {k: t for k, t in self._tables.items() if k[0] in keep}
+        return out
 
     def table(self, view: View, kind: XdsType) -> Table:
         """Return what the view has of one type."""
@@ -87,12 +92,13 @@ class Views:
         found = self._tables.get(key)
         if found is None:
             before = self._before.get(key)
-            if before is not None and self._affected is not None and kind not in self._affected:
-                found = before
-            else:
-                found = self._make(view, kind, before)
+            reuse = before is not None and not self._differs(key)
+            found = before if before is not None and reuse else self._make(view, kind, before)
             self._tables[key] = found
         return found
+
+    def _differs(self, key: Key) -> bool:
+        return key in self._outdated or self._affected(*key)
 
     def known(self) -> Mapping[tuple[View, XdsType], Table]:
         """Return the tables made so far."""
@@ -102,7 +108,7 @@ class Views:
         try:
             plans = list(self._translate(self.snapshot, view, kind))
         except Exception as error:  # noqa: BLE001 - a defect in one type must not stop the others
-            self._failed(kind, "", error, kept=before is not None)
+            self._report(kind, "", error, kept=before is not None)
             return before or Table(kind, next(self._numbers), {})
         entries: dict[str, Entry] = {}
         for plan in plans:
@@ -110,7 +116,7 @@ class Views:
                 entry = self._encoded[plan]
             except Exception as error:  # noqa: BLE001 - nor may one resource stop its neighbours
                 last = before.entries.get(plan.name) if before else None
-                self._failed(kind, plan.name, error, kept=last is not None)
+                self._report(kind, plan.name, error, kept=last is not None)
                 if last is None:
                     continue
                 entry = last
@@ -119,6 +125,5 @@ class Views:
             return before
         return Table(kind, next(self._numbers), entries)
 
-    def _failed(self, kind: XdsType, resource: str, error: Exception, *, kept: bool) -> None:
-        reason = f"{type(error).__name__}: {error}"
-        self.failures.append(Failure(kind, resource, reason, kept))
+    def _report(self, kind: XdsType, resource: str, error: Exception, *, kept: bool) -> None:
+        self._failed(Failure(kind, resource, f"{type(error).__name__}: {error}", kept))

@@ -92,12 +92,8 @@ class FakeEnvoy:
             self.rejected.append((kind, error))
         elif isinstance(response, discovery.DiscoveryResponse):
             self._versions[kind] = response.version_info
-        # SotW carries the names in each request, so the subscription is settled first.
-        return (
-            [*self._follow(kind), self._judge(kind, error)]
-            if self.delta
-            else self._sotw(kind, error)
-        )
+        # The answer first: a server must not take it for a sign that all follows from it is asked for.
+        return [self._judge(kind, error), *self._follow(kind)]
 
     def texts(self, kind: XdsType) -> dict[str, bytes]:
         """Return what is held of a type: name to serialized resource."""
@@ -146,12 +142,13 @@ class FakeEnvoy:
         request: Request
         if self.delta:
             request = discovery.DeltaDiscoveryRequest(
-                type_url=kind.value, response_nonce=self._nonces[kind]
+                type_url=kind.value,
+                response_nonce=self._nonces.get(kind, ""),
             )
         else:
             request = discovery.DiscoveryRequest(
                 type_url=kind.value,
-                response_nonce=self._nonces[kind],
+                response_nonce=self._nonces.get(kind, ""),
                 version_info=self._versions.get(kind, ""),
                 resource_names=sorted(self.names.get(kind, ())),
             )
@@ -159,9 +156,6 @@ class FakeEnvoy:
             request.error_detail.code = 13
             request.error_detail.message = error
         return request
-
-    def _sotw(self, kind: XdsType, error: str) -> list[Request]:
-        return [self._judge(kind, error), *self._follow(kind)]
 
     def _subscribe(self, kind: XdsType, names: frozenset[str]) -> Iterator[Request]:
         before = self.names.get(kind)
