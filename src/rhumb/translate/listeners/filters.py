@@ -16,10 +16,11 @@ from rhumb.ir.policy import HashKind, HashPolicy
 from rhumb.ir.route import RouteConfiguration
 from rhumb.model.kinds.destination_rule import TrafficPolicy
 from rhumb.model.kinds.proxy_config import ForwardClientCertDetails, GatewayTopology
-from rhumb.model.kinds.virtual_service import Destination, RouteDestination
+from rhumb.model.kinds.virtual_service import RouteDestination
 from rhumb.model.service import Protocol, Service
-from rhumb.translate import names, telemetry
+from rhumb.translate import telemetry
 from rhumb.translate.perspective import Perspective
+from rhumb.translate.routes.actions import cluster_of
 
 _BOTH = (HttpFilterKind.FAULT, HttpFilterKind.CORS, HttpFilterKind.ROUTER)
 _CERTIFICATES = {
@@ -142,7 +143,10 @@ def routed_tcp(
     if len(wanted) > 1:
         wanted = [d for d in wanted if d.weight > 0]
     targets = tuple(
-        TcpTarget(cluster(seen, d.destination, port), max(d.weight, 1))
+        TcpTarget(
+            cluster_of(seen, d.destination, seen.scope.service(d.destination.host), port),
+            max(d.weight, 1),
+        )
         for d in wanted
         if d.destination is not None
     )
@@ -150,19 +154,6 @@ def routed_tcp(
     service = seen.scope.service(first.host) if first else None
     prefix = targets[0].cluster if len(targets) == 1 else owner
     return _tcp(seen, targets, prefix, service, first.subset if first else "")
-
-
-def cluster(seen: Perspective, destination: Destination, port: int) -> str:
-    """Name the cluster of a TCP destination."""
-    service = seen.scope.service(destination.host)
-    number, host = port, destination.host
-    if destination.port is not None and destination.port.number:
-        number = destination.port.number
-    elif service is not None and len(service.ports) == 1:
-        number = service.ports[0].number
-    if service is not None:
-        host = seen.concrete(service).hostname
-    return str(names.OutboundCluster(number, host, destination.subset))
 
 
 def _tcp(

@@ -41,26 +41,17 @@ class Setting(msgspec.Struct, frozen=True, eq=False):
     port: int
     """Port of the listener: the default port of destinations."""
     lookup: Callable[[str], Service | None]
-    """The service that a destination host means; it may show fewer ports than the real one."""
+    """The service that a destination host means."""
     is_tls: bool = False
     """The listener terminates TLS, so that redirects default to https."""
 
     def cluster(self, destination: Destination) -> str:
         """Name the cluster of a destination; unknown hosts and subsets keep their name (they answer 503)."""
-        service = self.lookup(destination.host)
-        host = destination.host
-        port = self.port
-        if destination.port is not None and destination.port.number:
-            port = destination.port.number
-        elif service is not None and len(service.ports) == 1:
-            port = service.ports[0].number
-        if service is not None and service.external_name:
-            host = self.seen.concrete(service).hostname
-        return str(names.OutboundCluster(port, host, destination.subset))
+        return cluster_of(self.seen, destination, self.lookup(destination.host), self.port)
 
     def hash_policies(self, destination: Destination) -> tuple[HashPolicy, ...]:
         """Return the hash key that the DestinationRule of a destination asks for."""
-        service = self.lookup(destination.host) or self.seen.scope.service(destination.host)
+        service = self.lookup(destination.host)
         if service is None:
             return ()
         name = names.parse_cluster(self.cluster(destination))
@@ -69,8 +60,25 @@ class Setting(msgspec.Struct, frozen=True, eq=False):
 
     def peer(self, destination: Destination) -> HeaderChanges:
         """Return the header that tells a destination in the mesh who calls."""
-        service = self.lookup(destination.host) or self.seen.scope.service(destination.host)
+        service = self.lookup(destination.host)
         return peer_header(self.seen.view, inside=service is not None and not service.mesh_external)
+
+
+def cluster_of(
+    seen: Perspective, destination: Destination, service: Service | None, port: int
+) -> str:
+    """Name the cluster of a destination.
+
+    The port is the one written, else the listener's, else the only one that the service has.
+    """
+    host, number = destination.host, port
+    if destination.port is not None and destination.port.number:
+        number = destination.port.number
+    elif service is not None and len(service.ports) == 1:
+        number = service.ports[0].number
+    if service is not None:
+        host = seen.concrete(service).hostname
+    return str(names.OutboundCluster(number, host, destination.subset))
 
 
 def route(

@@ -149,7 +149,7 @@ def _groups(
 ) -> Iterator[_Group]:
     owner = _owners(listener.routing, services.values())
     left = dict(services)
-    setting = Setting(seen, port, lambda host: _narrowed(services.get(host), port))
+    setting = Setting(seen, port, seen.scope.service)
     for routing in listener.routing:
         found_hosts, found = _split(routing, services, owner)
         if port != HTTP_PORT and not _touches(routing, services):
@@ -170,15 +170,6 @@ def _groups(
         for served in _http_ports(service, port):
             made = (default_route(setting, service, served.number),)
             yield _Group(served.number, (), (service,), made)
-
-
-def _narrowed(service: Service | None, port: int) -> Service | None:
-    """Show only the listener's port of a service, which then is the default port of destinations."""
-    if service is None or not port:
-        return service
-    return msgspec.structs.replace(
-        service, ports=tuple(p for p in service.ports if p.number == port)
-    )
 
 
 def _http_ports(service: Service, port: int) -> Iterator[Port]:
