@@ -58,14 +58,12 @@ def tcp(plan: Metrics) -> list[AccessLog]:
     # Received and sent as seen from the downstream's side, as Istio counts them.
     _count(closed, "tcp_received_bytes_total", tags, "%BYTES_RECEIVED%")
     _count(closed, "tcp_sent_bytes_total", tags, "%BYTES_SENT%")
-    failed = AccessLogFilter()
-    failed.and_filter.filters.add().CopyFrom(_at(AccessLogType.TcpConnectionEnd))
-    failed.and_filter.filters.add().response_flag_filter.flags.extend(_NEVER_CONNECTED)
-    return [
-        _logger(opened, _at(AccessLogType.TcpUpstreamConnected)),
-        _logger(opened, failed),
-        _logger(closed, _at(AccessLogType.TcpConnectionEnd)),
-    ]
+    at_start = AccessLogFilter()
+    at_start.or_filter.filters.add().CopyFrom(_at(AccessLogType.TcpUpstreamConnected))
+    failed = at_start.or_filter.filters.add().and_filter
+    failed.filters.add().CopyFrom(_at(AT_END))
+    failed.filters.add().response_flag_filter.flags.extend(_NEVER_CONNECTED)
+    return [_logger(opened, at_start), _logger(closed, _at(AT_END))]
 
 
 def _tags(plan: Metrics, *, with_peer: bool) -> list[tuple[str, str]]:
