@@ -130,10 +130,12 @@ class AdsServer:
         def serve(
             delta: bool,
         ) -> Callable[[AsyncIterator[requests.Request], Context], AsyncIterator[bytes]]:
-            def call(
+            # gRPC looks at the function itself to tell an asynchronous generator.
+            async def call(
                 incoming: AsyncIterator[requests.Request], context: Context
             ) -> AsyncIterator[bytes]:
-                return self._serve(incoming, context, delta=delta, identify=identify)
+                async for data in self._serve(incoming, context, delta=delta, identify=identify):
+                    yield data
 
             return call
 

@@ -51,18 +51,18 @@ def command(settings: SidecarSettings, binary: Path) -> tuple[str, ...]:
         "--component-log-level",
         settings.component_log_level,
         "--skip-deprecated-logs",
-        # level TAB scope TAB message, one line each: read back by `pass_on`.
+        # level SPACE scope SPACE message, one line each: read back by `pass_on`.
         "--log-format-escaped",
         "--log-format",
-        "%l\t%n\t%v",
+        "%l %n %v",
     )
 
 
 def pass_on(line: str, workload: str) -> None:
     """Log one line of Envoy's under its own level and scope."""
-    level, _, rest = line.partition("\t")
-    scope, tab, message = rest.partition("\t")
-    if not tab or level not in _LEVELS:
+    level, _, rest = line.partition(" ")
+    scope, space, message = rest.partition(" ")
+    if not space or level not in _LEVELS:
         level, scope, message = "info", "main", line
     logging.getLogger(f"envoy.{scope}").log(
         _LEVELS[level], "%s", message, extra={"workload": workload}

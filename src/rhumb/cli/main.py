@@ -50,9 +50,9 @@ class _Lazy(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             close = _closest(args[0], COMMANDS)
-            if close:
-                error.message += f" Did you mean `{close}`?"
-            raise
+            if not close:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean `{close}`?", ctx) from None
 
 
 def _closest(name: str, known: dict[str, str]) -> str:

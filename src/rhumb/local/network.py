@@ -47,6 +47,10 @@ def set_up_hub() -> None:
 
     Raises OSError or pyroute2's NetlinkError when the kernel refuses.
     """
+    _in_thread(_make_hub)
+
+
+def _make_hub() -> None:
     _allow_low_ports()
     with IPRoute() as route:
         _loopback_up(route)
@@ -59,15 +63,19 @@ def set_up_hub() -> None:
 def add_workload(name: str, address: str) -> Namespace:
     """Make a namespace with `eth0` on the bridge; all traffic leaves by the hub."""
     handle = _in_thread(_new_namespace)
+    _in_thread(lambda: _connect(address, handle))
+    made = Namespace(name=name, address=address, handle=handle)
+    inside(made, lambda: _configure(address))
+    return made
+
+
+def _connect(address: str, handle: int) -> None:
     link = _link_name(address)
     with IPRoute() as route:
         route.link("add", ifname=link, kind="veth", peer={"ifname": "eth0", "net_ns_fd": handle})
         index = route.link_lookup(ifname=link)[0]
         bridge = route.link_lookup(ifname=BRIDGE)[0]
         route.link("set", index=index, master=bridge, state="up")
-    made = Namespace(name=name, address=address, handle=handle)
-    inside(made, lambda: _configure(address))
-    return made
 
 
 def inside(namespace: Namespace, work: Callable[[], T]) -> T:
@@ -110,7 +118,10 @@ def _new_namespace() -> int:
 
 
 def _in_thread(work: Callable[[], T]) -> T:
-    """Run work on a new thread, so that its namespace ends with it and this thread keeps its own."""
+    """Run work on a new thread, so that its namespace ends with it and this thread keeps its own.
+
+    pyroute2 runs an event loop of its own besides, which the caller's thread may have running.
+    """
     result: list[T] = []
     failure: list[BaseException] = []
 

@@ -108,6 +108,10 @@ class Supervisor:
         except BaseExceptionGroup as group:
             self.failure = "; ".join(str(e) for e in group.exceptions)
             _log.error("the mesh did not start: %s", self.failure)
+        except Exception as error:
+            self.failure = f"{type(error).__name__}: {error}"
+            _log.exception("the mesh did not start")
+            raise
 
     def _load(self) -> Topology:
         source = Path((self._state.directory / SOURCE).read_text().strip())

@@ -95,6 +95,9 @@ class Decoder:
         members = [a for a in args if a is not type(None)]
         if len(members) == 1:
             return self._read(members[0])
+        lists = [m for m in members if typing.get_origin(m) is tuple]
+        if lists:
+            return _text_or_list(self._read(lists[0]))
         return _int_or_text
 
 
@@ -276,6 +279,15 @@ def _bytes(tree: object, _path: str, _problems: list[Problem]) -> bytes:
 
 def _anything(tree: object, _path: str, _problems: list[Problem]) -> object:
     return plain(tree)
+
+
+def _text_or_list(many: Read) -> Read:
+    """Return the reader of a field that takes one text or a list of them."""
+
+    def read(tree: object, path: str, problems: list[Problem]) -> object:
+        return many(tree, path, problems) if isinstance(tree, list) else _text(tree, path, problems)
+
+    return read
 
 
 def _int_or_text(tree: object, _path: str, _problems: list[Problem]) -> object:
