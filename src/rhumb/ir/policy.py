@@ -79,8 +79,6 @@ class Mirror(msgspec.Struct, frozen=True, cache_hash=True):
     per_million: int
 
 
-
-
 class Cors(msgspec.Struct, frozen=True, cache_hash=True):
     """Cross-origin resource sharing of one route."""
 
