@@ -6,7 +6,7 @@ by name, and passes on the headers that make one trace of one page.
 Every service answers besides its own paths:
 
   GET    /health         200, or 503 when it has been told to be ill
-  GET    /admin/stats    how many requests it has answered, by status
+  GET    /admin/stats    how many requests it has answered, by status, and works at
   GET    /admin/faults   what it has been told, as JSON
   POST   /admin/faults   {"status": 503, "delay": 2.5, "every": 2, "healthy": false}, each optional:
                          answer with this status, wait so many seconds before answering, do so for
@@ -272,7 +272,8 @@ class _Server(ThreadingHTTPServer):
 
     def _administer(self, request: Request) -> Response:
         if request.path == "/admin/stats":
-            return as_json({"requests": {str(k): v for k, v in sorted(self._answered.items())}})
+            counts = {str(status): n for status, n in sorted(self._answered.items())}
+            return as_json({"requests": counts, "in_progress": self._busy})
         if request.path != "/admin/faults":
             return NOT_FOUND
         if request.method == "DELETE":

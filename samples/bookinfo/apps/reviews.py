@@ -54,7 +54,7 @@ class Reviews:
             return {}
         status, body = self._ratings.get(f"/ratings/{product}", request.forwarded())
         try:
-            found: dict[str, int] = json.loads(body)["ratings"] if status == 200 else None
+            found: dict[str, int] | None = json.loads(body)["ratings"] if status == 200 else None
         except (ValueError, KeyError, TypeError):
             return None
         return found
