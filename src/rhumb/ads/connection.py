@@ -47,10 +47,10 @@ class TypeStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     type: str
     state: State
-    version: int
-    """Number of the table that was accepted last."""
     resources: int
     error: str = ""
+    refused: tuple[str, ...] = ()
+    """Names of the resources that the client rejected."""
     objects: tuple[str, ...] = ()
     """What caused the error, by object, field, file and line."""
 
@@ -137,9 +137,13 @@ class Connection:
             since.append(self._expected_at)
         return min(since) + self._ack_timeout if since else None
 
-    def is_subscribed(self, kind: XdsType) -> bool:
-        """Tell whether the client asked for a type."""
-        return kind in self._channels
+    def is_synced(self, views: Views) -> bool:
+        """Tell whether the client has accepted, or refused, all that it should have now."""
+        view = self.view
+        return view is not None and all(
+            channel.is_settled(views.table(view, kind)) and not channel.leftover
+            for kind, channel in self._channels.items()
+        )
 
     def status(self, views: Views) -> Iterator[TypeStatus]:
         """Yield the state of each type the client asked for."""
@@ -154,9 +158,9 @@ class Connection:
             yield TypeStatus(
                 type=kind.short,
                 state=channel.state(table),
-                version=channel.good.number if channel.good else 0,
                 resources=len(table.entries),
                 error=channel.error,
+                refused=tuple(channel.refused),
                 objects=tuple(cited),
             )
 

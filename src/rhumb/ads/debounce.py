@@ -1,61 +1,87 @@
 """When to push: the first change at once, a storm merged, nothing later than a maximum delay."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from rhumb.ads.settings import DebounceSettings
 from rhumb.base.clock import Clock
 
+_ROUNDS = 3
+
+
+class Schedule:
+    """Says when the next push is due. No clock of its own: all times are monotonic seconds."""
+
+    def __init__(self, settings: DebounceSettings) -> None:
+        self._settings = settings
+        self._first: float | None = None
+        self._last = 0.0
+        self._free_at = float("-inf")
+        self._quiet = settings.quiet_min_s
+
+    @property
+    def since(self) -> float | None:
+        """Return when the oldest change that waits has come."""
+        return self._first
+
+    def changed(self, now: float) -> None:
+        """Note a change."""
+        self._first = now if self._first is None else self._first
+        self._last = now
+
+    def due(self) -> float | None:
+        """Return when to push; in the past means at once, None never.
+
+        After a rest the first change goes at once. Otherwise changes must rest for as long as the last
+        push took, within bounds, and no change waits longer than the maximum.
+        """
+        if self._first is None:
+            return None
+        if self._first >= self._free_at:
+            return self._first
+        rested = max(self._last + self._quiet, self._free_at)
+        return min(rested, self._first + self._settings.max_delay_s)
+
+    def pushed(self, began: float, ended: float) -> None:
+        """Note a push; what changed while it ran waits for the next one."""
+        settings = self._settings
+        wanted = (ended - began) * settings.cost_factor
+        self._quiet = min(max(wanted, settings.quiet_min_s), settings.quiet_max_s)
+        self._free_at = ended + self._quiet
+        self._first = None if self._last <= began else self._last
+
 
 class Debounce:
-    """Calls `push` for changes. The wait for more grows with what the last push cost."""
+    """Calls `push` when changes are due."""
 
-    def __init__(self, settings: DebounceSettings, clock: Clock, push: Callable[[], None]) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: DebounceSettings, clock: Clock, push: Callable[[float], None]
+    ) -> None:
+        """Take what to call, with the time of the oldest change in the push."""
+        self._schedule = Schedule(settings)
         self._clock = clock
         self._push = push
         self._changed = asyncio.Event()
-        self._last_change = 0.0
-        self.cost_s = 0.0
-        """Seconds that the last push took."""
-        self.pushes = 0
 
     def changed(self) -> None:
         """Note a change."""
-        self._last_change = self._clock.monotonic()
+        self._schedule.changed(self._clock.monotonic())
         self._changed.set()
-
-    @property
-    def quiet_s(self) -> float:
-        """Return how long changes must rest before the next push."""
-        settings = self._settings
-        wanted = self.cost_s * settings.cost_factor
-        return min(max(wanted, settings.quiet_min_s), settings.quiet_max_s)
 
     async def run(self) -> None:
         """Push until cancelled."""
         while True:
-            await self._changed.wait()
-            first = self._last_change
-            while self._changed.is_set():
+            due = self._schedule.due()
+            wait = None if due is None else due - self._clock.monotonic()
+            if wait is None or wait > 0:
                 self._changed.clear()
-                self._do()
-                await self._rest(first)
-                first = self._last_change
-
-    def _do(self) -> None:
-        began = self._clock.monotonic()
-        self._push()
-        self.cost_s = self._clock.monotonic() - began
-        self.pushes += 1
-
-    async def _rest(self, since: float) -> None:
-        """Let changes collect: until they rest for the quiet time, or the oldest waited too long."""
-        await asyncio.sleep(self.quiet_s)
-        limit = max(since, self._clock.monotonic()) + self._settings.max_delay_s
-        while self._changed.is_set():
-            now = self._clock.monotonic()
-            rested = now - self._last_change
-            if rested >= self.quiet_s or now >= limit:
-                return
-            await asyncio.sleep(self.quiet_s - rested)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), wait)
+                continue
+            began = self._clock.monotonic()
+            self._push(self._schedule.since or began)
+            # Streams translate and encode in the rounds of the loop that follow: that is the cost.
+            for _ in range(_ROUNDS):
+                await asyncio.sleep(0)
+            self._schedule.pushed(began, self._clock.monotonic())

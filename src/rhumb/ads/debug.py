@@ -1,32 +1,38 @@
-"""Port 15014: metrics under Istio's names, readiness, and read-only pages about what is served."""
+"""The pages of port 15014: read-only looks at what is known and what is served."""
 
-import contextlib
-import json
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Protocol
 
-from aiohttp import web
+import msgspec
+from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.json_format import MessageToDict
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import Collector
 
+from rhumb.ads.channel import State
 from rhumb.ads.connection import Nack, TypeStatus
+from rhumb.ads.http import Reply
+from rhumb.ads.metrics import XdsMetrics
 from rhumb.ads.server import AdsServer, Stream
 from rhumb.base.clock import Clock
 from rhumb.base.errors import RhumbError
-from rhumb.encode.dispatch import message
+from rhumb.base.ready import Ready
 from rhumb.model.finding import Finding
 from rhumb.model.kinds.table import NETWORKING
-from rhumb.model.resource import Changes, ResourceSet
+from rhumb.model.proxy import Role
+from rhumb.model.resource import ResourceSet
 from rhumb.snapshot.build import World
-from rhumb.translate.proxy import resources
 from rhumb.xds.types import XdsType
 
 Json = dict[str, object]
+
+_KEPT = 100
+_DUMPED = {
+    XdsType.CDS: "clusters",
+    XdsType.EDS: "endpoints",
+    XdsType.LDS: "listeners",
+    XdsType.RDS: "routes",
+}
 
 
 class Store(Protocol):
@@ -47,6 +53,8 @@ class Plane(Protocol):
     """What the pages look at."""
 
     clock: Clock
+    metrics: XdsMetrics
+    ready: Ready
 
     @property
     def store(self) -> Store:
@@ -64,148 +72,156 @@ class Plane(Protocol):
         ...
 
 
-class Monitor(Collector):
-    """Counts what happens and answers the pages."""
+class Pages:
+    """Makes each page when it is asked for. Nothing here changes anything."""
 
-    def __init__(self, plane: Plane, started: float) -> None:
+    def __init__(self, plane: Plane) -> None:
         self._plane = plane
-        self._started = started
-        self._pushes: Counter[str] = Counter()
-        self._rejects: Counter[str] = Counter()
-        self._triggers: Counter[str] = Counter()
-        self._bytes: Counter[str] = Counter()
-        self._internal_errors = 0
-        self.nacks: list[Nack] = []
-        self.ready = False
-        self.registry = CollectorRegistry()
-        self.registry.register(self)
+        self._nacks: list[Json] = []
+        self._pages: Mapping[str, Callable[[Mapping[str, str]], object]] = {
+            "/version": lambda _: {"version": version("rhumb-mesh")},
+            "/debug/syncz": lambda _: self.sync(),
+            "/debug/adsz": lambda _: self.sync(),
+            "/debug/connections": lambda _: self.connections(),
+            "/debug/config_dump": lambda query: self.dump(query.get("proxyID", "")),
+            "/debug/ndsz": lambda query: self.names(query.get("proxyID", "")),
+            "/debug/configz": lambda _: self.config(),
+            "/debug/registryz": lambda _: self.services(),
+            "/debug/endpointz": lambda _: self.endpoints(),
+            "/debug/push_status": lambda _: self.rejections(),
+            "/debug/mesh": lambda _: self._plane.world.mesh,
+            "/debug/findings": lambda _: self.findings(),
+            "/debug/list": lambda _: sorted(self._pages),
+        }
 
-    def pushed(self, changes: Changes) -> None:
-        """Count a push and what brought it about."""
-        for kind in {key.kind for key in changes.keys} or {"global"}:
-            self._triggers[kind.lower()] += 1
+    def answer(self, path: str, query: Mapping[str, str]) -> Reply:
+        """Return a page; 404 with the list of pages for any other path."""
+        if path == "/metrics":
+            return Reply(generate_latest(self._plane.metrics.registry), CONTENT_TYPE_LATEST)
+        page = self._pages.get(path)
+        if page is None:
+            listed = "".join(f"{each}\n" for each in ("/metrics", "/ready", *sorted(self._pages)))
+            return Reply(f"there is no {path}; there is\n{listed}".encode(), "text/plain", 404)
+        try:
+            found = page(query)
+        except RhumbError as error:
+            return Reply(f"{error}\nhint: {error.hint}\n".encode(), "text/plain", 404)
+        return Reply(msgspec.json.encode(found, enc_hook=str) + b"\n")
 
-    def sent(self, kind: XdsType, size: int) -> None:
-        """Count a response."""
-        self._pushes[kind.short.lower()] += 1
-        self._bytes[kind.short.lower()] += size
+    def is_ready(self) -> Reply:
+        """Return whether the control plane may be used, and what it waits for. Safe in any thread."""
+        pending = self._plane.ready.pending
+        if not pending:
+            return Reply(b"ready\n", "text/plain")
+        return Reply(f"waiting for: {', '.join(pending)}\n".encode(), "text/plain", 503)
 
-    def nack(self, nack: Nack) -> None:
+    def rejected(self, nack: Nack) -> None:
         """Keep a rejection; the last hundred are shown."""
-        self._rejects[nack.type.short.lower()] += 1
-        self.nacks = [*self.nacks[-99:], nack]
+        row: Json = {
+            "at": self._plane.clock.now().isoformat(timespec="milliseconds"),
+            "proxy": nack.proxy,
+            "type": nack.type.short,
+            "error": nack.error,
+            "resources": nack.resources,
+            "objects": [str(origin) for origin in nack.origins],
+        }
+        self._nacks = [*self._nacks[-(_KEPT - 1) :], row]
 
-    def internal_error(self) -> None:
-        """Count a resource that could not be translated or encoded."""
-        self._internal_errors += 1
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield every metric under Istio's name where Istio has one."""
-        streams = self._plane.ads.streams
-        yield _gauge("pilot_xds", "Number of endpoints connected to this pilot.", len(streams))
-        yield _labelled("pilot_xds_pushes", "Responses sent.", "type", self._pushes)
-        yield _labelled("pilot_push_triggers", "Pushes by what changed.", "type", self._triggers)
-        yield _labelled("pilot_xds_sent_bytes", "Bytes of responses.", "type", self._bytes)
-        total = sum(self._rejects.values())
-        yield _gauge("pilot_total_xds_rejects", "Total number of XDS responses rejected.", total)
-        yield _gauge(
-            "pilot_total_xds_internal_errors",
-            "Total number of internal XDS errors.",
-            self._internal_errors,
-        )
-        for kind in ("cds", "eds", "lds", "rds"):
-            count = self._rejects[kind]
-            yield _gauge(f"pilot_xds_{kind}_reject", f"Rejected {kind.upper()} configs.", count)
-        world = self._plane.world
-        yield _gauge(
-            "pilot_services", "Services known to pilot.", len(world.indexes.catalog.services)
-        )
-        routes = len(self._plane.store.resources.of(NETWORKING, "VirtualService"))
-        yield _gauge("pilot_virt_services", "Virtual services known to pilot.", routes)
-        yield _gauge(
-            "rhumb_findings", "What is wrong with the configuration.", len(self.findings())
-        )
-        up = self._plane.clock.monotonic() - self._started
-        yield _gauge("istiod_uptime_seconds", "Current istiod server uptime in seconds.", up)
-        build = Metric("istio_build", "Istio component build info", "gauge")
-        build.add_sample("istio_build", {"component": "pilot", "tag": version("rhumb-mesh")}, 1.0)
-        yield build
-
-    def findings(self) -> list[Finding]:
-        """Return what is wrong: with single objects, and between them."""
-        return [*self._plane.store.findings, *self._plane.world.findings]
+    def gauges(self) -> Iterator[tuple[str, str, dict[str, str], float]]:
+        """Yield what is read at scrape time."""
+        plane = self._plane
+        by_version: dict[str, int] = {}
+        for stream in plane.ads.streams:
+            if stream.proxy is not None:
+                said = stream.proxy.version or "unknown"
+                by_version[said] = by_version.get(said, 0) + 1
+        for said, count in sorted(by_version.items() or [("unknown", 0)]):
+            yield "pilot_xds", "Connected streams.", {"version": said}, count
+        services = len(plane.world.indexes.catalog.services)
+        yield "pilot_services", "Services known.", {}, services
+        routes = len(plane.store.resources.of(NETWORKING, "VirtualService"))
+        yield "pilot_virt_services", "VirtualServices in force.", {}, routes
+        for level in ("error", "warning", "info"):
+            count = sum(f.level == level for f in self._findings())
+            yield "rhumb_findings", "What is wrong with the configuration.", {"level": level}, count
+        errors = sum(f.level == "error" for f in self._findings())
+        yield "pilot_total_rejected_configs", "Resources that are not in force.", {}, errors
 
     def sync(self) -> list[Json]:
         """Return every stream with the state of its types, for `rhumb status`."""
-        now = self._plane.clock.monotonic()
-        found = [self._stream(s, types, now) for s, types in self._plane.ads.status()]
+        found = [self._stream(stream, types) for stream, types in self._plane.ads.status()]
         return sorted(found, key=lambda row: str(row["proxy"]))
 
-    def _stream(self, stream: Stream, types: tuple[TypeStatus, ...], now: float) -> Json:
-        proxy = stream.proxy
-        assert proxy is not None
-        return {
-            "proxy": proxy.id,
-            "name": f"{proxy.name}.{proxy.namespace}",
-            "role": proxy.role,
-            "identity": stream.caller.identity,
-            "certificate_expires": stream.caller.expires,
-            "version": proxy.version,
-            "connected_seconds": round(now - stream.since, 3),
-            "last_push_seconds": round(now - stream.last_push, 3) if stream.pushes else None,
-            "pushes": stream.pushes,
-            "types": {
-                t.type: {
-                    "state": t.state,
-                    "resources": t.resources,
-                    "error": t.error,
-                    "objects": list(t.objects),
-                }
-                for t in types
-            },
-        }
+    def connections(self) -> Json:
+        """Return who is connected from where, and for how long."""
+        now = self._plane.clock.monotonic()
+        clients = [
+            {
+                "connectionId": stream.proxy.id,
+                "address": stream.caller.address,
+                "identity": stream.caller.identity,
+                "connected_seconds": round(now - stream.since, 3),
+            }
+            for stream in self._plane.ads.streams
+            if stream.proxy is not None
+        ]
+        return {"totalClients": len(clients), "clients": clients}
 
     def dump(self, proxy_id: str) -> Json:
-        """Return the whole configuration of one proxy as protobuf JSON.
+        """Return what one proxy is served, as protobuf JSON.
 
         Raises RhumbError when no such proxy is connected.
         """
-        for stream in self._plane.ads.streams:
-            proxy, view = stream.proxy, stream.connection.view
-            if proxy is None or view is None:
-                continue
-            if proxy_id in (proxy.id, f"{proxy.name}.{proxy.namespace}") and proxy.role != "agent":
-                world = self._plane.world
-                kinds = (XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS)
-                names = ("clusters", "endpoints", "listeners", "routes")
-                return {
-                    name: [
-                        MessageToDict(message(value), preserving_proto_field_name=True)
-                        for value in resources(world, view, kind)
-                    ]
-                    for name, kind in zip(names, kinds, strict=True)
-                }
-        raise RhumbError(f'no proxy "{proxy_id}" is connected', hint="see /debug/syncz")
+        view = self._find(proxy_id, agent=False).connection.view
+        assert view is not None
+        views = self._plane.ads.views
+        return {
+            word: [
+                MessageToDict(Packed.FromString(entry.packed), preserving_proto_field_name=True)
+                for entry in views.table(view, kind).entries.values()
+            ]
+            for kind, word in _DUMPED.items()
+        }
+
+    def names(self, proxy_id: str) -> list[Json]:
+        """Return the name table of one proxy's agent.
+
+        Raises RhumbError when no such agent is connected.
+        """
+        view = self._find(proxy_id, agent=True).connection.view
+        assert view is not None
+        table = self._plane.ads.views.table(view, XdsType.NDS)
+        return [MessageToDict(Packed.FromString(e.packed)) for e in table.entries.values()]
 
     def services(self) -> list[Json]:
-        """Return the registry: every service with its ports and endpoints."""
+        """Return the registry: every service with its ports."""
+        return [
+            {
+                "hostname": service.hostname,
+                "namespace": service.namespace,
+                "addresses": service.addresses or (service.auto_address,),
+                "registry": service.registry,
+                "resolution": service.resolution,
+                "ports": service.ports,
+                "location": str(service.location),
+            }
+            for service in self._plane.world.indexes.catalog.services.values()
+        ]
+
+    def endpoints(self) -> list[Json]:
+        """Return the endpoints of every service."""
         catalog = self._plane.world.indexes.catalog
         return [
             {
                 "hostname": service.hostname,
                 "namespace": service.namespace,
-                "addresses": list(service.addresses) or [service.auto_address],
-                "registry": service.registry,
-                "ports": [
-                    {"number": p.number, "name": p.name, "protocol": p.protocol}
-                    for p in service.ports
-                ],
                 "endpoints": [
                     {
                         "address": e.address,
                         "port": e.port,
+                        "service_port": e.service_port,
                         "health": e.health,
-                        "workload": e.workload.name,
+                        "workload": f"{e.workload.namespace}/{e.workload.name}",
                         "labels": dict(e.workload.labels),
                     }
                     for e in catalog.endpoints.get(key, ())
@@ -215,7 +231,7 @@ class Monitor(Collector):
         ]
 
     def config(self) -> list[Json]:
-        """Return every object in force."""
+        """Return every object in force; what is secret stays out."""
         return [
             {
                 "kind": r.key.kind,
@@ -223,12 +239,12 @@ class Monitor(Collector):
                 "name": r.key.name,
                 "version": r.version,
                 "location": str(r.location),
-                "status": dict(r.status),
+                "status": r.status,
             }
             for r in self._plane.store.resources.values()
         ]
 
-    def finding_rows(self) -> list[Json]:
+    def findings(self) -> list[Json]:
         """Return what is wrong, one row each."""
         return [
             {
@@ -239,87 +255,53 @@ class Monitor(Collector):
                 "field": f.field,
                 "message": f.message,
                 "fix": f.fix,
+                "code": f.code,
             }
-            for f in self.findings()
+            for f in self._findings()
         ]
 
+    def rejections(self) -> list[Json]:
+        """Return the last responses that proxies rejected, newest first."""
+        return self._nacks[::-1]
 
-@contextlib.asynccontextmanager
-async def serving(monitor: Monitor, address: str, port: int) -> AsyncIterator[None]:
-    """Serve the pages. Raises RhumbError when the port is taken."""
-    runner = web.AppRunner(_application(monitor), access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, address, port).start()
-    except OSError as error:
-        await runner.cleanup()
+    def _findings(self) -> tuple[Finding, ...]:
+        return (*self._plane.store.findings, *self._plane.world.findings)
+
+    def _find(self, proxy_id: str, *, agent: bool) -> Stream:
+        for stream in self._plane.ads.streams:
+            proxy = stream.proxy
+            if proxy is None or (proxy.role is Role.AGENT) != agent:
+                continue
+            if proxy_id in (proxy.id, f"{proxy.name}.{proxy.namespace}"):
+                return stream
         raise RhumbError(
-            f"cannot listen on {address}:{port}: {error.strerror}",
-            hint="stop what uses the port, or choose one with --monitoring-port",
-        ) from None
-    monitor.ready = True
-    try:
-        yield
-    finally:
-        monitor.ready = False
-        await runner.cleanup()
+            f'no {"agent" if agent else "proxy"} "{proxy_id}" is connected',
+            hint="?proxyID=NAME.NAMESPACE; /debug/connections lists who is there",
+        )
+
+    def _stream(self, stream: Stream, types: tuple[TypeStatus, ...]) -> Json:
+        proxy = stream.proxy
+        assert proxy is not None
+        now = self._plane.clock.monotonic()
+        caller = stream.caller
+        return {
+            "proxy": proxy.id,
+            "name": f"{proxy.name}.{proxy.namespace}",
+            "role": proxy.role,
+            "identity": caller.identity,
+            "certificate_issued": caller.issued,
+            "certificate_expires": caller.expires,
+            "address": caller.address,
+            "version": proxy.version,
+            "connected_seconds": round(now - stream.since, 3),
+            "last_push_seconds": round(now - stream.last_push, 3) if stream.pushes else None,
+            "pushes": stream.pushes,
+            "types": {each.type: _type(each) for each in types},
+        }
 
 
-def _application(monitor: Monitor) -> web.Application:
-    app = web.Application()
-    pages: dict[str, Callable[[], object]] = {
-        "/debug/syncz": monitor.sync,
-        "/debug/registryz": monitor.services,
-        "/debug/endpointz": monitor.services,
-        "/debug/configz": monitor.config,
-        "/debug/findings": monitor.finding_rows,
-        "/version": lambda: {"version": version("rhumb-mesh")},
-    }
-    pages["/debug/list"] = pages["/debug"] = lambda: [*sorted(pages), "/debug/config_dump"]
-    for path, make in pages.items():
-        app.router.add_get(path, _page(make))
-
-    async def dump(request: web.Request) -> web.Response:
-        try:
-            found = monitor.dump(request.query.get("proxyID", ""))
-        except RhumbError as error:
-            return web.Response(status=404, text=f"{error}; {error.hint}\n")
-        return web.json_response(found, dumps=_dumps)
-
-    async def metrics(_request: web.Request) -> web.Response:
-        body = generate_latest(monitor.registry)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    async def ready(_request: web.Request) -> web.Response:
-        if monitor.ready:
-            return web.Response(text="ready\n")
-        return web.Response(status=503, text="waiting for: configuration\n")
-
-    app.router.add_get("/debug/config_dump", dump)
-    app.router.add_get("/metrics", metrics)
-    app.router.add_get("/ready", ready)
-    return app
-
-
-def _page(make: Callable[[], object]) -> Callable[[web.Request], Any]:
-    async def answer(_request: web.Request) -> web.Response:
-        return web.json_response(make(), dumps=_dumps)
-
-    return answer
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(value, default=str)
-
-
-def _gauge(name: str, text: str, value: float) -> Metric:
-    metric = Metric(name, text, "gauge")
-    metric.add_sample(name, {}, value)
-    return metric
-
-
-def _labelled(name: str, text: str, label: str, values: Counter[str]) -> Metric:
-    metric = Metric(name, text, "gauge")
-    for key, value in sorted(values.items()):
-        metric.add_sample(name, {label: key}, value)
-    return metric
+def _type(status: TypeStatus) -> Json:
+    row: Json = {"state": status.state, "resources": status.resources}
+    if status.state is State.NACK:
+        row |= {"error": status.error, "refused": status.refused, "objects": status.objects}
+    return row

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from envoy.config.core.v3 import base_pb2 as core
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
 
 from rhumb.base.errors import RhumbError
 from rhumb.model.endpoint import Locality
@@ -13,6 +14,22 @@ from rhumb.xds.events import DeltaRequest, SotwRequest
 from rhumb.xds.types import XdsType
 
 Request = discovery.DeltaDiscoveryRequest | discovery.DiscoveryRequest
+
+
+def delta(data: bytes) -> Request | None:
+    """Read a DeltaDiscoveryRequest; None when it is none."""
+    try:
+        return discovery.DeltaDiscoveryRequest.FromString(data)
+    except DecodeError:
+        return None
+
+
+def sotw(data: bytes) -> Request | None:
+    """Read a DiscoveryRequest; None when it is none."""
+    try:
+        return discovery.DiscoveryRequest.FromString(data)
+    except DecodeError:
+        return None
 
 
 def parse(kind: XdsType, request: Request, max_name_bytes: int) -> DeltaRequest | SotwRequest:

@@ -7,7 +7,6 @@ from typing import Any
 
 import grpc
 import msgspec
-from envoy.service.discovery.v3 import discovery_pb2 as discovery
 
 from rhumb.ads import requests
 from rhumb.ads.connection import Connection, Nack, TypeStatus
@@ -36,7 +35,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     identity: str = ""
     namespace: str = ""
     service_account: str = ""
+    issued: str = ""
     expires: str = ""
+    """Life of the certificate, RFC 3339."""
     address: str = ""
 
 
@@ -48,7 +49,7 @@ class Observer:
     """What the rest of the control plane wants to know of streams; does nothing by default."""
 
     def connected(self, proxy: Proxy) -> None:
-        """Take that a proxy said who it is."""
+        """Take that a proxy said who it is. Raises RhumbError to refuse it."""
 
     def disconnected(self, proxy: Proxy) -> None:
         """Take that its stream has ended."""
@@ -62,6 +63,15 @@ class Observer:
     def sent(self, kind: XdsType, size: int) -> None:
         """Take that a response went out."""
 
+    def converged(self, seconds: float) -> None:
+        """Take that a proxy has accepted all that a change meant for it."""
+
+    def stale(self, count: int) -> None:
+        """Take that a client answered old responses."""
+
+    def refused(self, reason: str) -> None:
+        """Take that a stream was refused or ended for what the client did."""
+
 
 class Stream:
     """One open stream with what is known of its client."""
@@ -74,6 +84,10 @@ class Stream:
         self.pushes = 0
         self.wake = asyncio.Event()
         self.failed: RhumbError | None = None
+        self.behind: float | None = None
+        """When the change happened that the client has yet to accept; None while there is none."""
+        self.told = False
+        """Something was sent for that change."""
 
     @property
     def proxy(self) -> Proxy | None:
@@ -93,7 +107,7 @@ class AdsServer:
         self._observer = observer
         self._differences = Differences()
         self._streams: set[Stream] = set()
-        self.identify: Identify = lambda _context: Caller()
+        self._closing = False
 
     @property
     def streams(self) -> frozenset[Stream]:
@@ -109,13 +123,24 @@ class AdsServer:
         """Return the views of all connected proxies."""
         return frozenset(s.connection.view for s in self._streams if s.connection.view)
 
-    def publish(self, views: Views) -> None:
-        """Serve another snapshot; every stream gets what differs for it, at its own pace."""
+    def publish(self, views: Views, since: float) -> None:
+        """Serve another snapshot; every stream gets what differs for it, at its own pace.
+
+        `since` is when the first change in it happened, in monotonic seconds.
+        """
         self._views = views
         for stream in self._streams:
             proxy = stream.connection.proxy
             if proxy is not None:
                 stream.connection.view = views.snapshot.view(proxy)
+                if stream.behind is None:
+                    stream.behind, stream.told = since, False
+            stream.wake.set()
+
+    def close(self) -> None:
+        """End every stream; the proxies go on with what they have, and come back."""
+        self._closing = True
+        for stream in self._streams:
             stream.wake.set()
 
     def status(self) -> Iterator[tuple[Stream, tuple[TypeStatus, ...]]]:
@@ -129,10 +154,10 @@ class AdsServer:
 
         def serve(
             delta: bool,
-        ) -> Callable[[AsyncIterator[requests.Request], Context], AsyncIterator[bytes]]:
+        ) -> Callable[[AsyncIterator[requests.Request | None], Context], AsyncIterator[bytes]]:
             # gRPC looks at the function itself to tell an asynchronous generator.
             async def call(
-                incoming: AsyncIterator[requests.Request], context: Context
+                incoming: AsyncIterator[requests.Request | None], context: Context
             ) -> AsyncIterator[bytes]:
                 async for data in self._serve(incoming, context, delta=delta, identify=identify):
                     yield data
@@ -143,17 +168,17 @@ class AdsServer:
             SERVICE,
             {
                 "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(
-                    serve(True), discovery.DeltaDiscoveryRequest.FromString, _raw
+                    serve(True), requests.delta, _raw
                 ),
                 "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(
-                    serve(False), discovery.DiscoveryRequest.FromString, _raw
+                    serve(False), requests.sotw, _raw
                 ),
             },
         )
 
     async def _serve(
         self,
-        incoming: AsyncIterator[requests.Request],
+        incoming: AsyncIterator[requests.Request | None],
         context: Context,
         *,
         delta: bool,
@@ -173,10 +198,12 @@ class AdsServer:
         reading = nursery.start("read", self._read(stream, incoming, checked=identify is not None))
         try:
             while not reading.done() or stream.wake.is_set():
+                if stream.failed is not None:
+                    await context.abort(_code(stream.failed), _text(stream.failed))
+                if self._closing:
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, "shutting down; come again")
                 async for data in self._write(stream):
                     yield data
-                if stream.failed is not None:
-                    await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(stream.failed))
                 await self._wait(stream)
         finally:
             self._streams.discard(stream)
@@ -186,6 +213,7 @@ class AdsServer:
 
     async def _admit(self, context: Context, identify: Identify | None) -> Caller:
         if len(self._streams) >= self._settings.max_streams:
+            self._observer.refused("too many streams")
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many streams; try again")
         if identify is None:
             return Caller(address=context.peer())
@@ -193,7 +221,8 @@ class AdsServer:
             return identify(context)
         except RhumbError as error:
             _log.warning("stream refused", extra={"reason": str(error), "peer": context.peer()})
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+            self._observer.refused(str(error))
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, _text(error))
             raise
 
     async def _write(self, stream: Stream) -> AsyncIterator[bytes]:
@@ -202,8 +231,11 @@ class AdsServer:
             kind, response = found
             stream.last_push = self._clock.monotonic()
             stream.pushes += 1
+            stream.told = True
             self._observer.sent(kind, len(response.data))
             yield response.data
+        if not stream.told and stream.connection.is_synced(self._views):
+            stream.behind = None  # the change was none of its business
 
     async def _wait(self, stream: Stream) -> None:
         """Sleep until something happened, or an unanswered response no longer holds others up."""
@@ -217,28 +249,41 @@ class AdsServer:
             return
 
     async def _read(
-        self, stream: Stream, incoming: AsyncIterator[requests.Request], *, checked: bool
+        self, stream: Stream, incoming: AsyncIterator[requests.Request | None], *, checked: bool
     ) -> None:
         try:
             async for request in incoming:
                 self._take(stream, request, checked=checked)
                 stream.wake.set()
+                self._note(stream)
         except RhumbError as error:
             _log.warning("stream ended: %s", error, extra={"peer": stream.caller.address})
+            self._observer.refused(str(error))
             stream.failed = error
         finally:
             stream.wake.set()
 
-    def _take(self, stream: Stream, request: requests.Request, *, checked: bool) -> None:
+    def _note(self, stream: Stream) -> None:
+        connection = stream.connection
+        if stream.behind is not None and stream.told and connection.is_synced(self._views):
+            self._observer.converged(self._clock.monotonic() - stream.behind)
+            stream.behind = None
+        if connection.stale_nonces:
+            self._observer.stale(connection.stale_nonces)
+            connection.stale_nonces = 0
+
+    def _take(self, stream: Stream, request: requests.Request | None, *, checked: bool) -> None:
+        if request is None:
+            raise RhumbError("a request is not a discovery request")
         connection = stream.connection
         if connection.proxy is None:
             proxy = requests.parse_node(request.node)
             if checked:
                 _check_claim(proxy, stream.caller)
+            self._observer.connected(proxy)
             connection.proxy = proxy
             connection.view = self._views.snapshot.view(proxy)
             _log.info("connected", extra={"proxy": proxy.id, "identity": stream.caller.identity})
-            self._observer.connected(proxy)
         if request.type_url == HEALTH_TYPE:
             error = request.error_detail
             healthy = not request.HasField("error_detail")
@@ -250,6 +295,19 @@ class AdsServer:
         connection.receive(requests.parse(kind, request, self._settings.max_name_bytes))
 
 
+class ClaimError(RhumbError):
+    """A node claims to be somebody else."""
+
+
+def _code(error: RhumbError) -> grpc.StatusCode:
+    denied = isinstance(error, ClaimError)
+    return grpc.StatusCode.PERMISSION_DENIED if denied else grpc.StatusCode.INVALID_ARGUMENT
+
+
+def _text(error: RhumbError) -> str:
+    return f"{error} ({error.hint})" if error.hint else str(error)
+
+
 def _check_claim(proxy: Proxy, caller: Caller) -> None:
     """A node may claim no namespace and no service account but its own."""
     claimed = proxy.service_account
@@ -257,7 +315,10 @@ def _check_claim(proxy: Proxy, caller: Caller) -> None:
         return
     wanted = f"namespace {proxy.namespace}" + (f", service account {claimed}" if claimed else "")
     kind = "agent of " if proxy.role is Role.AGENT else ""
-    raise RhumbError(f"{caller.identity} claims to be {kind}{wanted}")
+    raise ClaimError(
+        f"{caller.identity} claims to be {kind}{wanted}",
+        hint="NAMESPACE and SERVICE_ACCOUNT of the node must be those of its certificate",
+    )
 
 
 def _raw(data: bytes) -> bytes:

@@ -32,3 +32,8 @@ class AdsSettings(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_s: float = 30.0
     """Interval of HTTP/2 pings to silent clients."""
     keepalive_timeout_s: float = 10.0
+    max_connection_age_s: float = 1800.0
+    """A connection is asked to come anew after this long, so that proxies show their renewed
+    certificates and spread over all control planes (Istio: keepaliveMaxServerConnectionAge)."""
+    max_connection_grace_s: float = 10.0
+    """How long its streams may still go on."""

@@ -3,20 +3,24 @@
 files, agents -> store -> (debounce) -> snapshot -> views -> streams
 """
 
-import asyncio
+import contextlib
 import logging
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import grpc
+import msgspec
 
-from rhumb.ads import agent_types, debug
+from rhumb.ads import agent_types, http
 from rhumb.ads.connection import Nack
 from rhumb.ads.debounce import Debounce
-from rhumb.ads.server import AdsServer, Caller, Observer
+from rhumb.ads.debug import Pages
+from rhumb.ads.metrics import XdsMetrics
+from rhumb.ads.server import AdsServer, Observer
+from rhumb.app.doors import Address, identify, plaintext, secure, server
 from rhumb.app.settings import ServeSettings
 from rhumb.base.clock import Clock, SystemClock
-from rhumb.base.errors import RhumbError
+from rhumb.base.listeners import port_taken
+from rhumb.base.ready import Ready
 from rhumb.base.tasks import together
 from rhumb.base.tls_front import TlsFront
 from rhumb.ca.active import CertificateAuthority
@@ -27,7 +31,7 @@ from rhumb.ca.tokens import TokenBook
 from rhumb.cache.encoded import Encoded
 from rhumb.cache.views import Failure, Named, Views
 from rhumb.encode.dispatch import encode
-from rhumb.identity.authenticate import Credentials, NoTokens, authenticate
+from rhumb.model.finding import Finding, Level
 from rhumb.model.proxy import Proxy
 from rhumb.model.resource import Changes
 from rhumb.snapshot.build import World, build, empty
@@ -40,6 +44,15 @@ from rhumb.translate.proxy import resources
 from rhumb.xds.types import XdsType
 
 _log = logging.getLogger(__name__)
+
+
+class Ports(msgspec.Struct, frozen=True, kw_only=True):
+    """The ports in use."""
+
+    secure: int
+    xds: int
+    """0: none."""
+    monitoring: int
 
 
 class ControlPlane:
@@ -63,7 +76,10 @@ class ControlPlane:
         self.encoded = Encoded(self._encode)
         first = Views(self.world, self._translate, self.encoded, self._failed)
         self.ads = AdsServer(settings.ads, self.clock, first, _Watcher(self))
-        self.monitor = debug.Monitor(self, self.clock.monotonic())
+        self.metrics = XdsMetrics(self.clock)
+        self.ready = Ready("start")
+        self.pages = Pages(self)
+        self.metrics.watch(self.pages)
         self.debounce = Debounce(settings.debounce, self.clock, self._push)
         self._pending = Changes()
 
@@ -74,9 +90,12 @@ class ControlPlane:
         self._pending = self._pending.then(changes)
         self.debounce.changed()
 
-    def _push(self) -> None:
+    def _push(self, since: float) -> None:
         """Build the next snapshot and let every stream have it."""
+        began = self.clock.monotonic()
         changes, self._pending = self._pending, Changes()
+        if not changes:
+            return
         before = self.world
         after = self.world = build(before, self.store.resources, changes)
         impact = after.impact
@@ -86,15 +105,17 @@ class ControlPlane:
                 return True
             return kind in impact.types and impact.matters(before.scope(view), after.scope(view))
 
-        self.ads.publish(self.ads.views.following(after, self.ads.live_views(), affected))
-        self.monitor.pushed(changes)
+        self.ads.publish(self.ads.views.following(after, self.ads.live_views(), affected), since)
+        kinds = {key.kind.lower() for key in changes.keys}
+        self.metrics.pushed(kinds, self.clock.monotonic() - began, began - since)
 
     def _bundle_changed(self, _bundle: object) -> None:
         # The bundle is no resource of the store: only its own type is made anew.
         def affected(_view: View, kind: XdsType) -> bool:
             return kind is XdsType.PCDS
 
-        self.ads.publish(self.ads.views.following(self.world, self.ads.live_views(), affected))
+        views = self.ads.views.following(self.world, self.ads.live_views(), affected)
+        self.ads.publish(views, self.clock.monotonic())
 
     def _translate(self, snapshot: Snapshot, view: View, kind: XdsType) -> Iterable[Named]:
         if kind is XdsType.PCDS:
@@ -107,7 +128,7 @@ class ControlPlane:
         return encode(value)
 
     def _failed(self, failure: Failure) -> None:
-        self.monitor.internal_error()
+        self.metrics.count("internal_error")
         _log.error(
             "defect: a resource could not be made; %s",
             "its last good version stays" if failure.kept else "it is missing",
@@ -120,80 +141,75 @@ class ControlPlane:
 
     # --- running -------------------------------------------------------------------------
 
-    async def run(self, started: asyncio.Event | None = None) -> None:
-        """Serve until cancelled.
+    async def run(self, started: Callable[[Ports], None] = lambda _: None) -> None:
+        """Serve until cancelled; `started` is called once, with the ports, when everything is.
 
         Raises RhumbError when a port is taken, a path is missing, or there is no CA to be had.
         """
-        self.authority.open(self.clock.now())
-        self.authority.on_bundle(self._bundle_changed)
-        self.registration.load()
+        settings = self.settings
+        async with contextlib.AsyncExitStack() as stack:
+            with self.ready.waiting_for("start"):
+                monitoring = await stack.enter_async_context(self._monitoring())
+                with self.ready.waiting_for("certificate authority"):
+                    self.authority.open(self.clock.now())
+                    self.authority.on_bundle(self._bundle_changed)
+                with self.ready.waiting_for("configuration"):
+                    self._load()
+                front = tls_front(self.authority, self.clock)
+                at = Address(settings.address, settings.secure_port, "--secure-port")
+                door = server(settings.ads, self._handlers(front))
+                secure_port = await stack.enter_async_context(secure(door, front, at))
+                xds_port = 0
+                if settings.xds_port is not None:
+                    local = Address(settings.local_address, settings.xds_port, "--xds-port")
+                    door = server(settings.ads, (self.ads.handler(),))
+                    xds_port = await stack.enter_async_context(plaintext(door, local))
+                stack.callback(self.ads.close)
+            ports = Ports(secure=secure_port, xds=xds_port, monitoring=monitoring)
+            _log.info("ready", extra=msgspec.structs.asdict(ports))
+            started(ports)
+            await together(
+                files=self.files.watch,
+                push=self.debounce.run,
+                registration=self.registration.run,
+                ca=lambda: keep_current(self.authority, self.tokens, self.clock),
+            )
+
+    def _load(self) -> None:
         self.store.subscribe(self._changed)
+        self.store.subscribe_findings(_report)
         self.files.load()
-        self._report()
-        self._push()
-        server = grpc.aio.server(options=_options(self.settings))
-        front = tls_front(self.authority, self.clock)
+        self.registration.load()
+        self._push(self.clock.monotonic())
+
+    def _handlers(self, front: TlsFront) -> tuple[grpc.GenericRpcHandler, ...]:
         certificates = CertificateService(
             self.authority,
             self.tokens,
             clock=self.clock,
-            metrics=CaMetrics(self.monitor.registry, self.authority, self.clock),
+            metrics=CaMetrics(self.metrics.registry, self.authority, self.clock),
             peer=front.peer,
         )
-        plain = grpc.aio.server(options=_options(self.settings))
-        server.add_generic_rpc_handlers(
-            (certificates.handler(), self.ads.handler(self._identify(front)))
-        )
-        plain.add_generic_rpc_handlers((self.ads.handler(),))
+        prove = identify(front, self.settings.ca.trust, self.clock)
+        return certificates.handler(), self.ads.handler(prove)
+
+    @contextlib.asynccontextmanager
+    async def _monitoring(self) -> AsyncIterator[int]:
+        address, port = self.settings.local_address, self.settings.monitoring_port
+        pages = self.pages
         try:
-            server.add_insecure_port(front.backend)
-            await server.start()
-            _listen(front, self.settings.address, self.settings.secure_port)
-            if self.settings.xds_port:
-                _bind(plain, self.settings.local_address, self.settings.xds_port)
-                await plain.start()
-            async with debug.serving(
-                self.monitor, self.settings.local_address, self.settings.monitoring_port
-            ):
-                if started is not None:
-                    started.set()
-                _log.info("ready", extra={"services": len(self.world.catalog.services)})
-                await together(
-                    files=self.files.watch,
-                    push=self.debounce.run,
-                    registration=self.registration.run,
-                    ca=lambda: keep_current(self.authority, self.tokens, self.clock),
-                )
-        finally:
-            await server.stop(grace=1.0)
-            await plain.stop(grace=1.0)
-            await front.close()
+            serving = http.serving(address, port, pages.answer, {"/ready": pages.is_ready})
+            async with serving as bound:
+                yield bound
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise port_taken(address, port, reason, "--monitoring-port") from None
 
-    def _identify(self, front: TlsFront) -> Any:  # noqa: ANN401 - a callable over gRPC's context
-        trust = self.settings.ca.trust
 
-        def identify(context: Any) -> Caller:  # noqa: ANN401 - gRPC ships no types
-            peer = front.peer(context.peer())
-            found = authenticate(
-                Credentials.of_call(peer.certificate, (), peer.address),
-                now=self.clock.now(),
-                trust=trust,
-                tokens=NoTokens(),
-            )
-            return Caller(
-                identity=str(found.identity),
-                namespace=found.identity.namespace,
-                service_account=found.identity.service_account,
-                expires=found.expires.isoformat(),
-                address=peer.address,
-            )
-
-        return identify
-
-    def _report(self) -> None:
-        for finding in self.store.findings:
-            _log.warning("%s", finding.text())
+def _report(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        level = logging.WARNING if finding.level is Level.ERROR else logging.INFO
+        _log.log(level, "%s", finding.text())
 
 
 class _Watcher(Observer):
@@ -213,7 +229,7 @@ class _Watcher(Observer):
 
     def nack(self, nack: Nack) -> None:
         _log.error(
-            "configuration refused by Envoy (it keeps what it had): %s",
+            "configuration refused by the proxy, which keeps what it had: %s",
             nack.error,
             extra={
                 "proxy": nack.proxy,
@@ -222,42 +238,17 @@ class _Watcher(Observer):
                 "objects": "; ".join(map(str, nack.origins)),
             },
         )
-        self._plane.monitor.nack(nack)
+        self._plane.metrics.rejected(nack.type)
+        self._plane.pages.rejected(nack)
 
     def sent(self, kind: XdsType, size: int) -> None:
-        self._plane.monitor.sent(kind, size)
+        self._plane.metrics.sent(kind, size)
 
+    def converged(self, seconds: float) -> None:
+        self._plane.metrics.converged(seconds)
 
-def _options(settings: ServeSettings) -> list[tuple[str, int]]:
-    ads = settings.ads
-    return [
-        ("grpc.max_receive_message_length", ads.max_message_bytes),
-        ("grpc.keepalive_time_ms", int(ads.keepalive_s * 1000)),
-        ("grpc.keepalive_timeout_ms", int(ads.keepalive_timeout_s * 1000)),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
-        ("grpc.so_reuseport", 0),
-    ]
+    def stale(self, count: int) -> None:
+        self._plane.metrics.count("stale_nonce", count)
 
-
-def _listen(front: TlsFront, address: str, port: int) -> None:
-    try:
-        front.listen(address, port)
-    except OSError as error:
-        raise _taken(address, port, str(error), "--secure-port") from None
-
-
-def _bind(server: grpc.aio.Server, address: str, port: int) -> None:
-    try:
-        bound = server.add_insecure_port(f"{address}:{port}")
-    except RuntimeError as error:
-        raise _taken(address, port, str(error), "--xds-port") from None
-    if not bound:
-        raise _taken(address, port, "it cannot be bound", "--xds-port")
-
-
-def _taken(address: str, port: int, reason: str, option: str) -> RhumbError:
-    return RhumbError(
-        f"cannot listen on {address}:{port}: {reason}",
-        hint=f"stop what uses the port (another control plane?), or choose one with {option}",
-    )
+    def refused(self, reason: str) -> None:
+        self._plane.metrics.count("refused_stream")

@@ -24,11 +24,11 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     address: str = "0.0.0.0"  # noqa: S104 - proxies come from other hosts; TLS only
     """Of the secure port."""
     local_address: str = "127.0.0.1"
-    """Of the plaintext xDS port and of the monitoring port."""
-    xds_port: int = 15010
-    """Plaintext xDS, loopback only; 0: none."""
+    """Of the plaintext xDS port and of the monitoring port; keep it a loopback address."""
+    xds_port: int | None = 15010
+    """Plaintext xDS for this machine; None: none. Whoever can connect is believed to be any proxy."""
     secure_port: int = 15012
-    """xDS and CA over TLS."""
+    """xDS and CA over TLS. As with every port, 0 takes a free one."""
     monitoring_port: int = 15014
     """Metrics, debug pages, readiness."""
     ca: CaSettings

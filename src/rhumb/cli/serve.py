@@ -39,7 +39,7 @@ from rhumb.identity.trust import TrustDomains
 @click.option("--address", default="0.0.0.0", show_default=True, help="Of the secure port.")  # noqa: S104
 @click.option("--local-address", default="127.0.0.1", show_default=True, help="Of the other ports.")
 @click.option("--secure-port", default=15012, show_default=True, help="xDS and CA over TLS.")
-@click.option("--xds-port", default=15010, show_default=True, help="Plaintext xDS; 0: none.")
+@click.option("--xds-port", default=15010, show_default=True, help="Plaintext xDS; -1: none.")
 @click.option("--monitoring-port", default=15014, show_default=True, help="Metrics and debug.")
 @click.option("--serving-name", multiple=True, help="Further DNS names of the control plane.")
 @click.option("--serving-address", multiple=True, help="Further IP addresses of it.")
@@ -75,7 +75,7 @@ def command(
         address=address,
         local_address=local_address,
         secure_port=secure_port,
-        xds_port=xds_port,
+        xds_port=None if xds_port < 0 else xds_port,
         monitoring_port=monitoring_port,
         ca=CaSettings(
             directory=home / "ca",

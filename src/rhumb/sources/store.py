@@ -30,6 +30,7 @@ class ConfigStore:
         self._current = ResourceSet()
         self._contested: set[Key] = set()
         self._subscribers: list[Subscriber] = []
+        self._readers: list[Callable[[tuple[Finding, ...]], None]] = []
 
     @property
     def resources(self) -> ResourceSet:
@@ -65,7 +66,11 @@ class ConfigStore:
             held[resource.key] = resource
             keys[resource.key] = None
         if findings is not None:
+            before = frozenset(self._findings.get(source, ()))
             self._findings[source] = tuple(findings)
+            fresh = tuple(f for f in self._findings[source] if f not in before)
+            for reader in self._readers if fresh else ():
+                reader(fresh)
         return self._settle(keys)
 
     def put(self, resource: Resource, *, source: str = REGISTERED) -> Changes:
@@ -89,6 +94,10 @@ class ConfigStore:
         """Call back after each change, with the new set in place; returns what ends the subscription."""
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
+
+    def subscribe_findings(self, reader: Callable[[tuple[Finding, ...]], None]) -> None:
+        """Call back with findings when they appear."""
+        self._readers.append(reader)
 
     def _settle(self, keys: Iterable[Key]) -> Changes:
         upserts, gone = [], []

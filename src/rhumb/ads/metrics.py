@@ -1,0 +1,136 @@
+"""What the xDS server counts, under Istio's names where Istio has one (istio-api.md 9.5)."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from rhumb.base.clock import Clock
+from rhumb.xds.types import XdsType
+
+_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 3, 5, 10, 20, 30)
+_BYTES = (1_000, 10_000, 100_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000)
+
+
+class Gauges(Protocol):
+    """What is read at scrape time."""
+
+    def gauges(self) -> Iterator[tuple[str, str, dict[str, str], float]]:
+        """Yield (name, help, labels, value)."""
+        ...
+
+
+class XdsMetrics(Collector):
+    """Counters and histograms of the process. Names have no `_total`, as in Istio's exposition."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._sources: list[Gauges] = []
+        self._pushes: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
+        self._rejects: Counter[str] = Counter()
+        self._triggers: Counter[str] = Counter()
+        self._plain: Counter[str] = Counter()
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        self._convergence = self._histogram(
+            "pilot_proxy_convergence_time",
+            "Seconds between a change and its acceptance by a proxy that needed it.",
+        )
+        self._build = self._histogram(
+            "pilot_pushcontext_init_seconds", "Seconds that building a snapshot took."
+        )
+        self._debounce = self._histogram(
+            "pilot_debounce_time", "Seconds between the first change merged and its push."
+        )
+        self._size = Histogram(
+            "pilot_xds_config_size_bytes",
+            "Size of responses.",
+            ("type",),
+            buckets=_BYTES,
+            registry=self.registry,
+        )
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(name, text, buckets=_SECONDS, registry=self.registry)
+
+    def watch(self, source: Gauges) -> None:
+        """Ask `source` for more at every scrape."""
+        self._sources.append(source)
+
+    def pushed(self, kinds: Iterable[str], build_s: float, waited_s: float) -> None:
+        """Count a new snapshot: what kinds changed, how long it took, how long the change waited."""
+        for kind in kinds:
+            self._triggers[kind] += 1
+        self._build.observe(build_s)
+        self._debounce.observe(waited_s)
+
+    def sent(self, kind: XdsType, size: int) -> None:
+        """Count a response."""
+        self._pushes[kind.short.lower()] += 1
+        self._bytes[kind.short.lower()] += size
+        self._size.labels(kind.short.lower()).observe(size)
+
+    def converged(self, seconds: float) -> None:
+        """Count that a proxy has accepted all that a change meant for it."""
+        self._convergence.observe(seconds)
+
+    def rejected(self, kind: XdsType) -> None:
+        """Count a NACK."""
+        self._rejects[kind.short.lower()] += 1
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a counter without labels: `stale_nonce`, `internal_error` or `refused_stream`."""
+        self._plain[name] += by
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric, for the registry."""
+        yield _labelled("pilot_xds_pushes", "Responses sent.", self._pushes)
+        yield _labelled("pilot_xds_sent_bytes", "Bytes of responses.", self._bytes)
+        yield _labelled("pilot_push_triggers", "Pushes by what changed.", self._triggers)
+        rejects = sum(self._rejects.values())
+        yield _one("pilot_total_xds_rejects", "Responses that proxies rejected.", rejects)
+        for kind in ("cds", "eds", "lds", "rds"):
+            name = f"pilot_xds_{kind}_reject"
+            yield _one(name, f"Rejected {kind.upper()} responses.", self._rejects[kind])
+        plain = self._plain
+        yield _one("pilot_xds_expired_nonce", "Answers to old responses.", plain["stale_nonce"])
+        yield _one(
+            "pilot_total_xds_internal_errors",
+            "Resources that could not be made.",
+            plain["internal_error"],
+        )
+        yield _one("rhumb_xds_refused_streams", "Streams refused.", plain["refused_stream"])
+        up = self._clock.monotonic() - self._started
+        yield _one("istiod_uptime_seconds", "Seconds since the start.", up)
+        for name in ("istio_build", "pilot_info"):
+            labels = {"component": "pilot", "version": version("rhumb-mesh")}
+            yield _one(name, "What runs here.", 1, labels)
+        for source in self._sources:
+            yield from _grouped(source)
+
+
+def _grouped(source: Gauges) -> Iterable[Metric]:
+    found: dict[str, Metric] = {}
+    for name, text, labels, value in source.gauges():
+        metric = found.setdefault(name, Metric(name, text, "gauge"))
+        metric.add_sample(name, labels, value)
+    return found.values()
+
+
+def _one(name: str, text: str, value: float, labels: dict[str, str] | None = None) -> Metric:
+    metric = Metric(name, text, "gauge")
+    metric.add_sample(name, labels or {}, value)
+    return metric
+
+
+def _labelled(name: str, text: str, values: Counter[str]) -> Metric:
+    metric = Metric(name, text, "gauge")
+    for key, value in sorted(values.items()):
+        metric.add_sample(name, {"type": key}, value)
+    return metric

@@ -1,0 +1,48 @@
+"""Who listens on a port: for the error message when it is taken."""
+
+from pathlib import Path
+
+from rhumb.base.errors import RhumbError
+
+_LISTEN = "0A"
+
+
+def port_taken(address: str, port: int, reason: str, option: str) -> RhumbError:
+    """Return the error for a port that cannot be bound: which, who has it, what to do."""
+    holder = holder_of(port)
+    who = f"{holder} listens there" if holder else reason
+    return RhumbError(
+        f"cannot listen on {address}:{port}: {who}",
+        hint=f"stop it, or choose another port with {option}",
+    )
+
+
+def holder_of(port: int) -> str:
+    """Return `process PID (COMMAND)` for a TCP port of this network namespace; "" when not to be seen.
+
+    Source: /proc/net/tcp and /proc/PID/fd; processes of other users stay hidden, and so does
+    everything where there is no /proc.
+    """
+    inodes = {f"socket:[{inode}]" for inode in _inodes(port)}
+    if not inodes:
+        return ""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(str(fd.readlink()) in inodes for fd in (process / "fd").iterdir()):
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                return f"process {process.name} ({command[:80]})"
+        except OSError:
+            continue  # gone, or another user's
+    return ""
+
+
+def _inodes(port: int) -> list[str]:
+    found = []
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        try:
+            lines = table.read_text().splitlines()[1:]
+        except OSError:
+            continue
+        rows = (line.split() for line in lines)
+        found += [r[9] for r in rows if r[3] == _LISTEN and int(r[1].rsplit(":", 1)[1], 16) == port]
+    return found
