@@ -1,0 +1,116 @@
+"""What `rhumb status` makes of the page."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from rhumb.base.errors import RhumbError
+from rhumb.cli.printer import Exit
+from rhumb.cli.status import fetch_from, rows, show
+
+NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+
+def stream(name: str = "reviews-1.default", role: str = "sidecar", **more: object) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "proxy": f"{role}~10.0.0.2~{name}~default.svc.cluster.local",
+        "name": name,
+        "role": role,
+        "identity": "spiffe://cluster.local/ns/default/sa/reviews",
+        "certificate_issued": "2030-01-01T00:00:00Z",
+        "certificate_expires": "2030-01-02T00:00:00Z",
+        "version": "1.28.0",
+        "connected_seconds": 60.0,
+        "last_push_seconds": 5.0,
+        "pushes": 3,
+        "types": {
+            kind: {"state": "SYNCED", "resources": 2} for kind in ("CDS", "EDS", "LDS", "RDS")
+        },
+    }
+    return made | more
+
+
+def page(*streams: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(streams)
+
+
+def test_a_proxy_is_one_line_however_many_streams_it_has(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    agent = stream(role="agent", types={"NDS": {"state": "SYNCED"}})
+    found = rows(page(stream(), agent))
+    assert show(found, "table", NOW) is Exit.OK
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split() == [
+        "PROXY", "IDENTITY", "CERTIFICATE", "CDS", "EDS", "LDS", "RDS", "PUSHED", "VERSION",
+    ]  # fmt: skip
+    assert line.split("  ")[0] == "reviews-1.default"
+    assert "default/reviews" in line
+    assert "12h old, 12h left" in line
+    assert line.count("SYNCED") == 4
+    assert "5s ago" in line
+    assert found[0].types.keys() == {"CDS", "EDS", "LDS", "RDS", "NDS"}
+
+
+def test_a_rejection_is_told_in_the_proxys_words_with_the_objects_and_an_exit_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bad = stream()
+    bad["types"]["RDS"] = {
+        "state": "NACK",
+        "error": "route: invalid regex",
+        "refused": ["9080"],
+        "objects": ["VirtualService default/reviews spec.http[0] (routes.yaml:8)"],
+    }
+    assert show(rows(page(bad)), "table", NOW) is Exit.FOUND
+    out = capsys.readouterr().out
+    assert "reviews-1.default rejected RDS: route: invalid regex" in out
+    assert "object    VirtualService default/reviews spec.http[0] (routes.yaml:8)" in out
+
+
+def test_an_agent_without_its_envoy_is_shown_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    (row,) = rows(page(stream(role="agent", types={"NDS": {"state": "SYNCED"}})))
+    assert not row.connected
+    show([row], "table", NOW)
+    assert "SYNCED" not in capsys.readouterr().out
+
+
+def test_of_two_streams_after_a_reconnection_the_younger_counts() -> None:
+    old = stream(types={"CDS": {"state": "STALE"}}, connected_seconds=100.0)
+    young = stream(connected_seconds=1.0)
+    (row,) = rows(page(old, young))
+    assert row.types["CDS"].state == "SYNCED"
+
+
+@pytest.mark.parametrize(
+    ("expires", "text"),
+    [("2030-01-01T11:00:00Z", "EXPIRED"), ("", "-"), ("2030-01-05T12:00:00Z", "12h old, 4d left")],
+)
+def test_a_certificate_says_what_is_left(
+    expires: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(rows(page(stream(certificate_expires=expires))), "table", NOW)
+    assert text in capsys.readouterr().out.splitlines()[1]
+
+
+def test_json_is_one_object_for_each_proxy(capsys: pytest.CaptureFixture[str]) -> None:
+    show(rows(page(stream(), stream(name="a.b"))), "json", NOW)
+    found = msgspec.json.decode(capsys.readouterr().out)
+    assert [row["name"] for row in found] == ["a.b", "reviews-1.default"]
+    assert found[0]["types"]["CDS"]["state"] == "SYNCED"
+
+
+def test_nobody_connected_is_said_beside_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert show([], "table", NOW) is Exit.OK
+    assert capsys.readouterr() == ("", "no proxy is connected\n")
+
+
+def test_another_servers_answer_and_no_answer_say_what_to_do() -> None:
+    with pytest.raises(RhumbError, match="not the status of a control plane") as caught:
+        rows(b"<html>")
+    assert "15014" in caught.value.hint
+    with pytest.raises(RhumbError, match=r"no control plane answers at 127\.0\.0\.1:1:") as caught:
+        fetch_from("127.0.0.1:1")("/debug/syncz")
+    assert "--control-plane" in caught.value.hint
