@@ -216,13 +216,13 @@ def _check(spec: MeshSpec) -> Iterator[Problem]:
     if not spec.services and not spec.gateways:
         yield Problem("services", "nothing to run", "describe at least one service")
     for name, service in spec.services.items():
-        yield from _check_service(f"services.{name}", name, service)
+        yield from _check_service(f"services[{name}]", name, service)
     for name, gateway in spec.gateways.items():
-        yield from _name(f"gateways.{name}", name)
+        yield from _name(f"gateways[{name}]", name)
         for index, text in enumerate(gateway.publish):
             if _publish(text) is None:
                 yield Problem(
-                    f"gateways.{name}.publish[{index}]",
+                    f"gateways[{name}].publish[{index}]",
                     f'"{text}" is not [ADDRESS:]HOST-PORT:GATEWAY-PORT',
                     'write it like "127.0.0.1:8080:80"',
                 )
@@ -238,7 +238,7 @@ def _check_service(at: str, name: str, service: ServiceSpec) -> Iterator[Problem
         if not port.name and len(service.ports) > 1:
             yield Problem(f"{at}.ports[{index}].name", "is needed where there are several ports")
     for version, one in (service.versions or {"v1": VersionSpec()}).items():
-        yield from _name(f"{at}.versions.{version}", version)
+        yield from _name(f"{at}.versions[{version}]", version)
         if one.command is None and service.command is None:
             yield Problem(f"{at}.command", "nothing to run", "write the program's command")
 
