@@ -19,6 +19,8 @@ from rhumb.local.topology import Topology
 Json = dict[str, object]
 _START_S = 60.0
 _STOP_S = 20.0
+_BIRTH_S = 1.0
+"""A process that was just started may not show its own arguments yet."""
 
 
 def up(
@@ -97,6 +99,7 @@ def published(wanted: Topology) -> dict[str, socket.socket]:
 def wait_ready(state: State, progress: Callable[[Json], None]) -> Json:
     """Wait until every workload is ready. Raises RhumbError when that fails."""
     deadline = time.monotonic() + _START_S
+    born = time.monotonic() + _BIRTH_S
     while time.monotonic() < deadline:
         try:
             found = control.call(state.control, {"do": "status"})
@@ -109,7 +112,7 @@ def wait_ready(state: State, progress: Callable[[Json], None]) -> Json:
             return found
         if found:
             progress(found)
-        elif state.pid is None:
+        elif state.pid is None and time.monotonic() > born:
             raise RhumbError(f"the mesh ended while it started: {_last_words(state)}")
         time.sleep(0.03)
     raise RhumbError("the mesh is not ready in time", hint="see `rhumb ps` and `rhumb logs`")
