@@ -279,7 +279,7 @@ class AdsServer:
         if connection.proxy is None:
             proxy = requests.parse_node(request.node)
             if checked:
-                _check_claim(proxy, stream.caller)
+                proxy = _claimed(proxy, stream.caller)
             self._observer.connected(proxy)
             connection.proxy = proxy
             connection.view = self._views.snapshot.view(proxy)
@@ -308,11 +308,11 @@ def _text(error: RhumbError) -> str:
     return f"{error} ({error.hint})" if error.hint else str(error)
 
 
-def _check_claim(proxy: Proxy, caller: Caller) -> None:
-    """A node may claim no namespace and no service account but its own."""
-    claimed = proxy.service_account
-    if caller.namespace == proxy.namespace and claimed in ("", caller.service_account):
-        return
+def _claimed(proxy: Proxy, caller: Caller) -> Proxy:
+    """Return the proxy with the account that was proved; it may claim no other, and no other namespace."""
+    claimed, account = proxy.service_account, caller.service_account
+    if caller.namespace == proxy.namespace and claimed in ("", account):
+        return msgspec.structs.replace(proxy, service_account=account)
     wanted = f"namespace {proxy.namespace}" + (f", service account {claimed}" if claimed else "")
     kind = "agent of " if proxy.role is Role.AGENT else ""
     raise ClaimError(

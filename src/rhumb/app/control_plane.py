@@ -180,6 +180,7 @@ class ControlPlane:
         self.store.subscribe_findings(_report)
         self.files.load()
         self.registration.load()
+        self.store.subscribe(self.registration.groups_changed)
         self._push(self.clock.monotonic())
 
     def _handlers(self, front: TlsFront) -> tuple[grpc.GenericRpcHandler, ...]:

@@ -13,12 +13,14 @@ from pathlib import Path
 import msgspec
 
 from rhumb.base.clock import Clock
+from rhumb.base.errors import RhumbError
 from rhumb.base.files import write_atomic
 from rhumb.model.kinds.table import NETWORKING
 from rhumb.model.kinds.workload_entry import WorkloadEntry
 from rhumb.model.kinds.workload_group import WorkloadGroup
 from rhumb.model.proxy import Proxy, Role
-from rhumb.model.resource import Key, Meta, Resource
+from rhumb.model.resource import Changes, Key, Meta, Resource
+from rhumb.registry.workloads import HEALTH_CHECKED, REGISTERED_GROUP
 from rhumb.sources.store import ConfigStore
 
 _log = logging.getLogger(__name__)
@@ -37,12 +39,15 @@ class Record(msgspec.Struct, kw_only=True):
 
     namespace: str
     name: str
-    healthy: bool = True
+    healthy: bool | None = None
+    """None: its agent has said nothing yet."""
     reason: str = ""
     group: str = ""
     """WorkloadGroup of a machine that registered itself; empty for entries written by hand."""
     address: str = ""
     network: str = ""
+    locality: str = ""
+    labels: dict[str, str] = {}
     left: datetime | None = None
     """When its last stream ended; None while it is connected."""
 
@@ -58,7 +63,7 @@ class Registration:
         self._streams: dict[Key, int] = {}
 
     def load(self) -> None:
-        """Read what an earlier life of the control plane kept."""
+        """Read what an earlier life of the control plane kept; the WorkloadGroups are in the store."""
         for path in sorted(self._directory.glob("*.json")):
             try:
                 record = msgspec.json.decode(path.read_bytes(), type=Record)
@@ -71,26 +76,36 @@ class Registration:
             self._register(key, record)
             self._tell(key, record)
 
+    def groups_changed(self, changes: Changes) -> None:
+        """Take what differs in the store: entries follow their WorkloadGroup."""
+        groups = {k for k in changes.keys if k.kind == "WorkloadGroup"}
+        for key, record in self._records.items() if groups else ():
+            if Key(NETWORKING, "WorkloadGroup", key.namespace, record.group) in groups:
+                self._register(key, record)
+
     def connected(self, proxy: Proxy) -> None:
-        """Take that a proxy or agent connected; a machine of a WorkloadGroup gets its entry."""
+        """Take that a proxy or agent connected; a machine of a WorkloadGroup gets its entry.
+
+        Raises RhumbError when it may not register.
+        """
         key = self._key_of(proxy)
         if key is None:
             return
+        group = _group_of(proxy)
+        if group:
+            self._check_group(proxy, group)
         self._streams[key] = self._streams.get(key, 0) + 1
         record = self._records.get(key)
-        group = str(proxy.metadata.get(GROUP) or "")
         if record is None and not group:
             return
         if record is None:
-            record = Record(
-                namespace=key.namespace,
-                name=key.name,
-                group=group,
-                address=proxy.addresses[0],
-                network=proxy.network,
-            )
-            self._records[key] = record
+            _log.info("workload joined", extra={"workload": _named(key), "group": group})
+            record = self._records[key] = Record(namespace=key.namespace, name=key.name)
         record.left = None
+        if group:
+            record.group, record.address = group, proxy.addresses[0]
+            record.network, record.locality = proxy.network, str(proxy.locality)
+            record.labels = dict(proxy.labels)
         self._save(key, record)
         self._register(key, record)
 
@@ -109,22 +124,21 @@ class Registration:
             self._save(key, record)
 
     def health(self, proxy: Proxy, *, healthy: bool, reason: str) -> None:
-        """Take what an agent says of its workload."""
+        """Take what an agent says of its workload; not of another account's."""
         key = self._key_of(proxy)
-        if key is None:
+        if key is None or not self._is_own(key, proxy):
             return
         record = self._records.get(key)
-        if record is None:
-            record = Record(namespace=key.namespace, name=key.name, healthy=True)
-            self._records[key] = record
-        if record.healthy == healthy and record.reason == reason:
+        if record is not None and record.healthy == healthy and record.reason == reason:
             return
+        if record is None:
+            record = self._records[key] = Record(namespace=key.namespace, name=key.name)
         record.healthy, record.reason = healthy, reason
         log = _log.info if healthy else _log.warning
         log(
             "workload is %s",
             "healthy" if healthy else "unhealthy",
-            extra={"workload": f"{key.name}.{key.namespace}", "reason": reason},
+            extra={"workload": _named(key), "reason": reason},
         )
         self._save(key, record)
         self._tell(key, record)
@@ -136,35 +150,71 @@ class Registration:
             self.sweep()
 
     def sweep(self) -> None:
-        """Remove registered machines whose grace has passed."""
+        """Remove registered machines whose grace has passed, and records of entries that are gone."""
         now = self._clock.now()
         for key, record in list(self._records.items()):
-            if record.group and record.left is not None and now - record.left > GRACE:
-                _log.info("workload left", extra={"workload": f"{key.name}.{key.namespace}"})
+            if key in self._streams:
+                continue
+            if record.group:
+                gone = record.left is not None and now - record.left > GRACE
+            else:
+                gone = self._store.resources.get(key) is None
+            if gone:
+                _log.info("workload left", extra={"workload": _named(key)})
                 del self._records[key]
                 self._path(key).unlink(missing_ok=True)
                 self._store.remove(key)
 
+    def _check_group(self, proxy: Proxy, name: str) -> None:
+        group = self._group(proxy.namespace, name)
+        if group is None:
+            raise RhumbError(
+                f"there is no WorkloadGroup {proxy.namespace}/{name}",
+                hint=f"create it, or correct {GROUP} of {proxy.id}",
+            )
+        template = _spec(group).template or WorkloadEntry()
+        account = template.service_account or "default"
+        if proxy.service_account != account:
+            raise RhumbError(
+                f"WorkloadGroup {proxy.namespace}/{name} is for service account {account}, "
+                f'not "{proxy.service_account}"',
+                hint="let the machine join with a token of that account",
+            )
+
+    def _is_own(self, key: Key, proxy: Proxy) -> bool:
+        found = self._store.resources.get(key)
+        if found is None or not isinstance(found.spec, WorkloadEntry):
+            return True  # it may come later; its status waits for it
+        account = found.spec.service_account
+        if account in ("", proxy.service_account):
+            return True
+        _log.warning(
+            "health report refused: the workload has another service account",
+            extra={"workload": _named(key), "proxy": proxy.id, "account": account},
+        )
+        return False
+
+    def _group(self, namespace: str, name: str) -> Resource | None:
+        return self._store.resources.get(Key(NETWORKING, "WorkloadGroup", namespace, name))
+
     def _register(self, key: Key, record: Record) -> None:
         if not record.group:
             return
-        group = self._store.resources.get(
-            Key(NETWORKING, "WorkloadGroup", key.namespace, record.group)
-        )
-        if group is None or not isinstance(group.spec, WorkloadGroup):
-            _log.error(
-                "WorkloadGroup is unknown, the machine is not registered",
-                extra={"group": f"{key.namespace}/{record.group}", "address": record.address},
-            )
+        group = self._group(key.namespace, record.group)
+        if group is None:
+            # Its file may be broken at the moment: an entry that is there stays.
+            extra = {"group": f"{key.namespace}/{record.group}", "workload": _named(key)}
+            _log.error("the WorkloadGroup of a registered machine is gone", extra=extra)
             return
-        self._store.put(_entry(key, record, group, group.spec))
+        self._store.put(_entry(key, record, group))
 
     def _tell(self, key: Key, record: Record) -> None:
-        self._store.set_status(key, _status(record))
+        if record.healthy is not None:
+            self._store.set_status(key, _status(record))
 
     def _key_of(self, proxy: Proxy) -> Key | None:
         entry = str(proxy.metadata.get(ENTRY) or "")
-        group = str(proxy.metadata.get(GROUP) or "")
+        group = _group_of(proxy)
         if entry:
             return _key(proxy.namespace, entry)
         if group and proxy.role in (Role.SIDECAR, Role.AGENT):
@@ -187,27 +237,44 @@ def _key(namespace: str, name: str) -> Key:
     return Key(NETWORKING, "WorkloadEntry", namespace, name)
 
 
-def _entry(key: Key, record: Record, group: Resource, spec: WorkloadGroup) -> Resource:
+def _named(key: Key) -> str:
+    return f"{key.name}.{key.namespace}"
+
+
+def _group_of(proxy: Proxy) -> str:
+    return str(proxy.metadata.get(GROUP) or "")
+
+
+def _spec(group: Resource) -> WorkloadGroup:
+    assert isinstance(group.spec, WorkloadGroup)
+    return group.spec
+
+
+def _entry(key: Key, record: Record, group: Resource) -> Resource:
+    """Fill the template: what the machine says wins over the group's metadata, that over the template."""
+    spec = _spec(group)
     template = spec.template or WorkloadEntry()
     said = spec.metadata
-    labels = {**(said.labels if said else {}), **template.labels}
+    labels = {**template.labels, **(said.labels if said else {}), **record.labels}
     entry = msgspec.structs.replace(
         template,
         address=record.address,
         network=record.network or template.network,
+        locality=record.locality or template.locality,
         labels=labels,
+        service_account=template.service_account or "default",
     )
-    annotations = {
-        **(said.annotations if said else {}),
-        "istio.io/autoRegistrationGroup": record.group,
-    }
+    annotations = {**(said.annotations if said else {}), REGISTERED_GROUP: record.group}
+    if spec.probe is not None:
+        annotations[HEALTH_CHECKED] = "true"  # no traffic before the first good report
+    mine = (record.address, record.network, record.locality, sorted(record.labels.items()))
     return Resource(
         key=key,
         meta=Meta(name=key.name, namespace=key.namespace, labels=labels, annotations=annotations),
         spec=entry,
         version="v1",
         location=group.location,
-        digest=msgspec.json.encode((record.address, record.network)) + group.digest,
+        digest=msgspec.json.encode(mine) + group.digest,
     )
 
 
