@@ -101,7 +101,7 @@ class Member:
             await self.sidecar.stop()
         await self._nursery.close()
         if self._namespace is not None:
-            self._namespace.close()
+            network.remove_workload(self._namespace)
 
     def place(self) -> Place:
         """Return where programs of this workload run."""

@@ -3,6 +3,7 @@
 Runs inside the mesh's own user and network namespace (the hub), where this process may do all that.
 """
 
+import contextlib
 import ipaddress
 import os
 import threading
@@ -12,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from rhumb.local import linux
 
@@ -38,7 +40,7 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
         return f"/proc/{os.getpid()}/fd/{self.handle}"
 
     def close(self) -> None:
-        """Let go; the kernel removes it when its last process has ended."""
+        """Let go of it; the kernel removes it some time after its last process has ended."""
         os.close(self.handle)
 
 
@@ -76,6 +78,22 @@ def _connect(address: str, handle: int) -> None:
         index = route.link_lookup(ifname=link)[0]
         bridge = route.link_lookup(ifname=BRIDGE)[0]
         route.link("set", index=index, master=bridge, state="up")
+
+
+def remove_workload(namespace: Namespace) -> None:
+    """Take a workload off the bridge, so that its address may be given again at once.
+
+    The kernel would do so too, but late: after the namespace's last process has ended.
+    """
+    _in_thread(lambda: _disconnect(namespace.address))
+    namespace.close()
+
+
+def _disconnect(address: str) -> None:
+    with IPRoute() as route:
+        for index in route.link_lookup(ifname=_link_name(address)):
+            with contextlib.suppress(NetlinkError):  # the kernel was quicker
+                route.link("del", index=index)
 
 
 def inside(namespace: Namespace, work: Callable[[], T]) -> T:
