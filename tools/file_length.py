@@ -14,7 +14,9 @@ def main() -> int:
             continue
         lines = len(path.read_text().splitlines())
         if lines > SOFT:
-            print(f"{path}: {lines} lines ({'limit' if lines > HARD else 'soft limit'} {HARD if lines > HARD else SOFT})")
+            print(
+                f"{path}: {lines} lines ({'limit' if lines > HARD else 'soft limit'} {HARD if lines > HARD else SOFT})"
+            )
         failed |= lines > HARD
     return int(failed)
 

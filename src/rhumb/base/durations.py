@@ -47,7 +47,9 @@ class Duration(int):
                 total += int(fraction) * unit // 10 ** len(fraction)
             at = part.end()
         if not body or at != len(body):
-            raise ValueError(f'invalid duration "{text}": write a number and a unit, such as "1.5s", "300ms" or "1h"')
+            raise ValueError(
+                f'invalid duration "{text}": write a number and a unit, such as "1.5s", "300ms" or "1h"'
+            )
         return cls(sign * total)
 
     @property

@@ -9,11 +9,17 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    return {k: v for k, v in record.__dict__.items() if k not in _STANDARD and not k.startswith("_")}
+    return {
+        k: v for k, v in record.__dict__.items() if k not in _STANDARD and not k.startswith("_")
+    }
 
 
 def _when(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(record.created, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 class TextFormatter(logging.Formatter):
@@ -22,7 +28,9 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:  # noqa: D102
         scope = record.name.removeprefix("rhumb.")
         tail = "".join(f"  {key}={value}" for key, value in _fields(record).items())
-        text = f"{_when(record)}  {record.levelname.lower():7}  {scope}  {record.getMessage()}{tail}"
+        text = (
+            f"{_when(record)}  {record.levelname.lower():7}  {scope}  {record.getMessage()}{tail}"
+        )
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return text

@@ -142,5 +142,5 @@ class ResourceSet(Mapping[Key, Resource]):
             ):
                 changed.add(resource.key)
         result = ResourceSet()
-        result._by_key = following  # noqa: SLF001 - our own class
+        result._by_key = following
         return result, Changes(frozenset(added), frozenset(changed), frozenset(gone))
