@@ -1,0 +1,137 @@
+"""`rhumb demo`: the Bookinfo sample as a mesh on this machine, until Ctrl-C."""
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from importlib.resources import files
+from pathlib import Path
+
+import click
+from rich.live import Live
+from rich.table import Table
+
+from rhumb.base.errors import RhumbError
+from rhumb.cli import tables
+from rhumb.cli.printer import Exit, say
+from rhumb.local import check, control, state, traffic, up
+from rhumb.local.state import State
+
+_PAGE = "http://127.0.0.1:{port}/productpage"
+_EVERY_S = 1.0
+_PACE_S = 0.1
+
+
+@click.command(epilog="Example: rhumb demo --check")
+@click.option("--check", "checks", is_flag=True, help="Run every scenario once, then end.")
+@click.option("--quiet", is_flag=True, help="No traffic of our own.")
+def command(checks: bool, quiet: bool) -> None:
+    """Run the Bookinfo sample as a mesh on this machine, until Ctrl-C."""
+    samples = _samples()
+    if checks:
+        sys.exit(Exit.OK if check.run(samples, click.echo) else Exit.FOUND)
+    file = samples / "rhumb.yaml"
+    found = state.of(file)
+    say("starting Bookinfo as a mesh: seven proxies, mutual TLS between them ...")
+    began = time.monotonic()
+    status = up.up(file, found, with_parent=True, progress=lambda _status: None)
+    page = _page(status)
+    _wait_for(page)
+    click.echo(f"ready after {time.monotonic() - began:.1f} s; the page: {page}")
+    click.echo(f"routes to try: copy a file of {samples / 'scenarios'}/*/ into {samples / 'mesh'}")
+    click.echo("in another terminal: rhumb ps, rhumb status, rhumb logs; Ctrl-C ends the demo\n")
+    try:
+        _watch(found, page, quiet=quiet)
+    except KeyboardInterrupt:
+        say("stopping ...")
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        up.down(found)
+
+
+def _samples() -> Path:
+    repository = Path(__file__).resolve().parents[3] / "samples" / "bookinfo"
+    if repository.is_dir():
+        return repository
+    packaged = Path(str(files("rhumb") / "samples" / "bookinfo"))
+    if not packaged.is_dir():
+        raise RhumbError("the Bookinfo sample is not installed", hint="reinstall rhumb-mesh")
+    return packaged
+
+
+def _page(status: tables.Json) -> str:
+    address = next(tables.published(status), "")
+    port = address.rpartition(":")[2] or "8080"
+    return _PAGE.format(port=port)
+
+
+def _wait_for(page: str) -> None:
+    deadline = time.monotonic() + 20
+    while not _get(page) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _get(page: str) -> bool:
+    try:
+        with urllib.request.urlopen(page, timeout=5) as answer:  # noqa: S310 - our own page
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _watch(found: State, page: str, *, quiet: bool) -> None:
+    """Show the traffic until interrupted; make some, so that there is something to see."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ended = threading.Event()
+    if not quiet:
+        threading.Thread(target=_load, args=(page, ended), daemon=True).start()
+    try:
+        _show(found)
+    finally:
+        ended.set()
+
+
+def _load(page: str, ended: threading.Event) -> None:
+    while not ended.wait(_PACE_S):
+        _get(page)
+
+
+def _show(found: State) -> None:
+    out = tables.console()
+    before = _reading(found)
+    with contextlib.ExitStack() as stack:
+        live = (
+            stack.enter_context(Live(console=out, auto_refresh=False)) if out.is_terminal else None
+        )
+        while found.pid is not None:
+            time.sleep(_EVERY_S if live else 5 * _EVERY_S)
+            after = _reading(found)
+            made = _table(traffic.rows(before, after))
+            if live:
+                live.update(made, refresh=True)
+            else:
+                out.print(made)
+            before = after
+    raise RhumbError("the mesh has ended", hint="see `rhumb logs`")
+
+
+def _reading(found: State) -> traffic.Reading:
+    answer = control.call(found.control, {"do": "metrics"})
+    texts = answer.get("metrics")
+    return traffic.read(time.monotonic(), texts if isinstance(texts, dict) else {})
+
+
+def _table(rows: list[traffic.Row]) -> Table:
+    made = tables.table("WORKLOAD", "REQUESTS/S", "SUCCESS", "P50 MS", "P99 MS")
+    for row in rows:
+        made.add_row(
+            row.workload,
+            f"{row.rate:.1f}",
+            f"{row.success:.1f} %",
+            f"{row.p50:g}",
+            f"{row.p99:g}",
+        )
+    return made
