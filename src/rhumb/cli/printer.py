@@ -2,6 +2,7 @@
 
 import enum
 import sys
+from collections.abc import Mapping
 
 import click
 
@@ -30,3 +31,9 @@ def fail(error: RhumbError) -> Exit:
         click.echo(f"{click.style('hint', fg='cyan')}: {error.hint}", err=True)
     sys.stderr.flush()
     return Exit.FAILED
+
+
+def exit_code(answer: Mapping[str, object]) -> int:
+    """Return the exit code of a program that ran for us, as a shell has it: 128 + N for signal N."""
+    code = int(str(answer["code"]))
+    return code if code >= 0 else 128 - code

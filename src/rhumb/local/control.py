@@ -2,9 +2,12 @@
 
 import array
 import json
+import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 from rhumb.base.errors import RhumbError
 
@@ -21,20 +24,44 @@ def call(
 
     Raises RhumbError when it does not answer, or answers with an error.
     """
+    with _connected(path, timeout) as connection:
+        send(connection, request, descriptors)
+        connection.shutdown(socket.SHUT_WR)
+        return _answer(connection)
+
+
+def attach(path: Path, request: Json, descriptors: Sequence[int]) -> Json:
+    """Ask for a program on these descriptors and return the answer when it has ended.
+
+    Interrupts are passed on to the program meanwhile; when this process goes away, it is ended.
+    Raises RhumbError as `call` does.
+    """
+    with _connected(path, None) as connection:
+
+        def forward(number: int, _frame: FrameType | None) -> None:
+            with suppress(OSError):
+                connection.sendall(b"%d\n" % number)
+
+        before = {n: signal.signal(n, forward) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            send(connection, request, descriptors)
+            return _answer(connection)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _connected(path: Path, timeout: float | None) -> Iterator[socket.socket]:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
             connection.connect(_short(path))
-            send(connection, request, descriptors)
-            connection.shutdown(socket.SHUT_WR)
-            answer = _receive_all(connection)
+            yield connection
     except (ConnectionRefusedError, FileNotFoundError):
         raise RhumbError("the mesh does not run", hint="start it with `rhumb up`") from None
     except OSError as error:
         raise RhumbError(f"the mesh's supervisor does not answer: {error}") from None
-    if "error" in answer:
-        raise RhumbError(str(answer["error"]), hint=str(answer.get("hint") or ""))
-    return answer
 
 
 def send(connection: socket.socket, message: Json, descriptors: Sequence[int] = ()) -> None:
@@ -55,7 +82,7 @@ def receive(connection: socket.socket) -> tuple[Json, list[int]]:
     data, found = b"", array.array("i")
     room = socket.CMSG_SPACE(_MAX_DESCRIPTORS * found.itemsize)
     while b"\n" not in data and len(data) < MAX_MESSAGE:
-        more, ancillary, _, _ = connection.recvmsg(65536, room)
+        more, ancillary, _, _ = connection.recvmsg(65536, room, socket.MSG_CMSG_CLOEXEC)
         for level, kind, raw in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 found.frombytes(raw[: len(raw) - len(raw) % found.itemsize])
@@ -68,14 +95,18 @@ def receive(connection: socket.socket) -> tuple[Json, list[int]]:
     return message, list(found)
 
 
-def _receive_all(connection: socket.socket) -> Json:
+def _answer(connection: socket.socket) -> Json:
     data = b""
     while more := connection.recv(65536):
         data += more
     if not data:
         raise RhumbError("the mesh ended while it was asked", hint="see `rhumb logs`")
     answer = json.loads(data)
-    return answer if isinstance(answer, dict) else {}
+    if not isinstance(answer, dict):
+        return {}
+    if "error" in answer:
+        raise RhumbError(str(answer["error"]), hint=str(answer.get("hint") or ""))
+    return answer
 
 
 def _short(path: Path) -> str:

@@ -103,6 +103,17 @@ class Member:
         if self._namespace is not None:
             network.remove_workload(self._namespace)
 
+    @property
+    def running(self) -> bool:
+        """Return whether programs may be started in it."""
+        return self._namespace is not None
+
+    @property
+    def path(self) -> str:
+        """Return the path of its network namespace, for this process."""
+        assert self._namespace is not None
+        return self._namespace.path
+
     def place(self) -> Place:
         """Return where programs of this workload run."""
         assert self._namespace is not None

@@ -22,7 +22,7 @@ def documents(
     found = {"services.yaml": _text(_services(topology, service_addresses))}
     for plan in topology.workloads:
         if not plan.gateway:
-            found[file_name(plan)] = _text([workload_entry(plan, workload_addresses[plan.id])])
+            found[file_name(plan)] = entry_text(plan, workload_addresses[plan.id])
     return found
 
 
@@ -58,6 +58,11 @@ def _service(service: ServicePlan, address: str) -> Json:
         "metadata": {"name": service.name, "namespace": service.namespace},
         "spec": {"clusterIP": address, "selector": {"app": service.name}, "ports": ports},
     }
+
+
+def entry_text(plan: WorkloadPlan, address: str) -> str:
+    """Return the text of a workload's file."""
+    return _text([workload_entry(plan, address)])
 
 
 def workload_entry(

@@ -32,6 +32,8 @@ from rhumb.ca.active import CertificateAuthority
 from rhumb.ca.settings import CaSettings
 from rhumb.ca.tokens import TokenBook
 from rhumb.local import network, programs, resources, topology
+from rhumb.local.control_server import Caller, ControlServer
+from rhumb.local.guests import Guests
 from rhumb.local.members import CONTROL_PORT, Member, Surroundings, pids
 from rhumb.local.programs import Place
 from rhumb.local.state import SOURCE, State
@@ -65,6 +67,7 @@ class Supervisor:
         self._sockets: dict[str, socket.socket] = {}
         self._topology: Topology | None = None
         self._around: Surroundings | None = None
+        self._guests = Guests(state, self._members, self._host, self._remove)
         self._stop = asyncio.Event()
         self.ready = False
         self.failure = ""
@@ -78,13 +81,13 @@ class Supervisor:
         path.unlink(missing_ok=True)
         listening.bind(str(path))
         path.chmod(0o600)
-        server = await asyncio.start_unix_server(self._serve, sock=listening)
+        listening.listen(64)
+        self._nursery.start("control", ControlServer(listening, self._answer).run())
         self._nursery.start("reap", self._reap())
         self._nursery.start("start", self._start())
         try:
             await self._stop.wait()
         finally:
-            server.close()
             await self._end()
 
     async def _start(self) -> None:
@@ -131,7 +134,11 @@ class Supervisor:
         """Make the mesh what a topology says: what differs restarts, the rest is left alone."""
         assert self._around is not None
         plans = {plan.id: plan for plan in wanted.workloads}
-        gone = [m for m in self._members.values() if plans.get(m.plan.id) != m.plan]
+        gone = [
+            m
+            for m in self._members.values()
+            if plans.get(m.plan.id) != m.plan and m.plan.id not in self._guests
+        ]
         for service in wanted.services:
             self._address(self._services, f"{service.name}.{service.namespace}", network.SERVICES)
         fresh = [plan for plan in wanted.workloads if plan.id not in self._members]
@@ -169,7 +176,7 @@ class Supervisor:
             if not path.exists() or path.read_text() != text:
                 write_atomic(path, text)
         for path in folder.glob("workload-*.yaml"):
-            if path.name not in files:
+            if path.name not in files and path.name not in self._guests.files:
                 path.unlink()
 
     async def _add(self, plan: WorkloadPlan) -> None:
@@ -185,6 +192,17 @@ class Supervisor:
         self._members[plan.id] = member
         async with asyncio.timeout(_READY_S):
             await member.start(self._sockets)
+
+    async def _host(self, plan: WorkloadPlan) -> Member:
+        """Add a workload that no file describes."""
+        self._address(self._addresses, plan.id, network.WORKLOADS)
+        try:
+            await self._add(plan)
+        except BaseException:
+            if plan.id in self._members:
+                await self._remove(self._members[plan.id])
+            raise
+        return self._members[plan.id]
 
     async def _remove(self, member: Member) -> None:
         self._members.pop(member.plan.id, None)
@@ -241,20 +259,7 @@ class Supervisor:
 
     # --- control socket --------------------------------------------------------------------
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            request = json.loads(await reader.readline())
-            answer = await self._answer(request)
-        except RhumbError as error:
-            answer = {"error": str(error), "hint": error.hint}
-        except (OSError, ValueError, KeyError, TimeoutError) as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        with contextlib.suppress(OSError):
-            writer.write(json.dumps(answer).encode() + b"\n")
-            await writer.drain()
-            writer.close()
-
-    async def _answer(self, request: Json) -> Json:
+    async def _answer(self, request: Json, caller: Caller) -> Json:
         match request.get("do"):
             case "status":
                 return await self._status()
@@ -264,6 +269,10 @@ class Supervisor:
                 return await self._get(str(request["path"]))
             case "metrics":
                 return await self._metrics()
+            case "exec":
+                return await self._guests.exec(request, caller)
+            case "run" if self._topology is not None:
+                return await self._guests.run(request, caller, self._topology)
             case "stop":
                 self._stop.set()
                 return {"stopping": True}
@@ -296,13 +305,16 @@ class Supervisor:
         """Collect the zombies of programs that lost their parent: process 1 inherits them."""
         while True:
             await asyncio.sleep(1.0)
-            known = {p for m in self._members.values() for p in pids(m).values() if p}
+            known = self._guests.pids | {
+                p for m in self._members.values() for p in pids(m).values() if p
+            }
             for pid in _zombies():
                 if pid not in known and (self._plane is None or pid != self._plane.pid):
                     with contextlib.suppress(ChildProcessError):
                         os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - returns at once
 
     async def _end(self) -> None:
+        await self._guests.stop()
         members = list(self._members.values())
         async with asyncio.TaskGroup() as group:
             for member in members:

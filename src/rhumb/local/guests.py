@@ -1,0 +1,262 @@
+"""Programs that somebody runs in a mesh from a terminal: beside a workload, or as one."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from rhumb.agent import http, netns
+from rhumb.agent.process import wait_exit
+from rhumb.base.errors import RhumbError
+from rhumb.base.files import write_atomic
+from rhumb.base.tasks import Nursery
+from rhumb.local import programs, resources
+from rhumb.local.control_server import Caller
+from rhumb.local.members import Member
+from rhumb.local.state import State
+from rhumb.local.topology import Program, ServicePlan, Topology, WorkloadPlan
+
+Json = dict[str, object]
+
+_GRACE_S = 5.0
+_POLL_S = 0.05
+
+
+class ExecRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A command inside a workload that is there."""
+
+    workload: str
+    """NAME, or NAME.NAMESPACE; a service's name means its first workload."""
+    argv: tuple[str, ...]
+    directory: str
+    environment: Mapping[str, str] = {}
+
+
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A command as a workload of its own."""
+
+    service: str
+    """NAME, or NAME.NAMESPACE."""
+    version: str
+    argv: tuple[str, ...]
+    directory: str
+    environment: Mapping[str, str] = {}
+
+
+class Guests:
+    """Starts such programs, and ends each when its terminal goes away."""
+
+    def __init__(
+        self,
+        state: State,
+        members: Mapping[str, Member],
+        add: Callable[[WorkloadPlan], Awaitable[Member]],
+        remove: Callable[[Member], Awaitable[None]],
+    ) -> None:
+        self._state = state
+        self._members = members
+        self._add = add
+        self._remove = remove
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._files: dict[str, Path] = {}
+        self._count = 0
+        self._none = asyncio.Event()
+        self._none.set()
+
+    @property
+    def pids(self) -> set[int]:
+        """Return the processes that are waited for here."""
+        return {process.pid for process in self._processes}
+
+    @property
+    def files(self) -> frozenset[str]:
+        """Return the names of files that describe these workloads."""
+        return frozenset(path.name for path in self._files.values())
+
+    def __contains__(self, workload: str) -> bool:
+        return workload in self._files
+
+    async def exec(self, request: Json, caller: Caller) -> Json:
+        """Run a command inside a workload; return its exit code when it has ended.
+
+        Raises RhumbError when there is no such workload.
+        """
+        asked = msgspec.convert(request, ExecRequest)
+        member = self._member(asked.workload)
+        with self._counted():
+            process = programs.start(
+                asked.argv,
+                member.place(),
+                directory=asked.directory,
+                environment={**member.environment(), **asked.environment},
+                streams=caller.streams,
+            )
+            caller.close_streams()
+            return {"code": await self._attend(process, caller, lambda: None)}
+
+    async def run(self, request: Json, caller: Caller, topology: Topology) -> Json:
+        """Run a command as a workload, which gets traffic from when it listens until it ends.
+
+        Raises RhumbError: no such service, the workload is there already, the sidecar does not start.
+        """
+        asked = msgspec.convert(request, RunRequest)
+        service = _service(topology, asked.service)
+        plan = _plan(topology, service, asked.version)
+        if plan.id in self._members or plan.id in self:
+            raise RhumbError(
+                f'there is a workload "{plan.id}" already', hint="choose another --version"
+            )
+        path = self._state.generated / resources.file_name(plan)
+        self._files[plan.id] = path
+        with self._counted():
+            try:
+                member = await self._add(plan)
+                try:
+                    return {"code": await self._host(member, service, asked, caller, path)}
+                finally:
+                    path.unlink(missing_ok=True)
+                    await self._remove(member)
+            finally:
+                del self._files[plan.id]
+
+    async def _host(
+        self, member: Member, service: ServicePlan, asked: RunRequest, caller: Caller, path: Path
+    ) -> int:
+        port = service.ports[0].target_port or service.ports[0].port
+        program = Program(argv=asked.argv, directory=asked.directory, environment=())
+        process = programs.start(
+            asked.argv,
+            member.place(),
+            directory=asked.directory,
+            environment=programs.environment_of(
+                program,
+                asked.environment,
+                "0.0.0.0",  # noqa: S104 - inside a namespace of its own
+                port,
+            ),
+            streams=caller.streams,
+        )
+        caller.close_streams()
+        nursery = Nursery(f"guest/{member.plan.id}")
+        announcing = nursery.start("announce", self._announce(member, port, path))
+
+        def leave() -> None:
+            announcing.cancel()
+            path.unlink(missing_ok=True)
+
+        try:
+            return await self._attend(process, caller, leave)
+        finally:
+            await nursery.close()
+
+    async def _announce(self, member: Member, port: int, path: Path) -> None:
+        """Let traffic come as soon as the program listens."""
+        enter = netns.inside(member.path)
+        while True:
+            try:
+                connection = await http.connect(
+                    http.Target(host="127.0.0.1", port=port, enter=enter)
+                )
+            except OSError:
+                await asyncio.sleep(_POLL_S)
+            else:
+                connection.close()
+                break
+        write_atomic(path, resources.entry_text(member.plan, member.address))
+
+    async def _attend(
+        self, process: subprocess.Popen[bytes], caller: Caller, leave: Callable[[], None]
+    ) -> int:
+        self._processes.add(process)
+        nursery = Nursery("attend")
+        nursery.start("signals", _pass_on(process, caller, leave))
+        try:
+            return await wait_exit(process)
+        finally:
+            await nursery.close()
+            _signal(process, signal.SIGKILL)  # and what it left behind
+            self._processes.discard(process)
+
+    async def stop(self) -> None:
+        """End all of them."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for process in list(self._processes):
+                _signal(process, number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._none.wait(), _GRACE_S)
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Let `stop` wait for the block."""
+        self._count += 1
+        self._none.clear()
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if not self._count:
+                self._none.set()
+
+    def _member(self, name: str) -> Member:
+        running = [member for member in self._members.values() if member.running]
+        for member in running:
+            if name in (member.plan.name, member.plan.id):
+                return member
+        for member in running:
+            if name == member.plan.service:
+                return member
+        names = ", ".join(sorted(self._members)) or "none"
+        raise RhumbError(f'there is no workload "{name}"', hint=f"there is: {names}")
+
+
+async def _pass_on(
+    process: subprocess.Popen[bytes], caller: Caller, leave: Callable[[], None]
+) -> None:
+    async for number in caller.signals():
+        leave()
+        _signal(process, number)
+    leave()
+    _signal(process, signal.SIGTERM)
+    await asyncio.sleep(_GRACE_S)
+    _signal(process, signal.SIGKILL)
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signal a program and all it started: it leads a session of its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _service(topology: Topology, name: str) -> ServicePlan:
+    for service in topology.services:
+        if name in (service.name, f"{service.name}.{service.namespace}"):
+            return service
+    names = ", ".join(s.name for s in topology.services)
+    raise RhumbError(f'there is no service "{name}" in {topology.file}', hint=f"there is: {names}")
+
+
+def _plan(topology: Topology, service: ServicePlan, version: str) -> WorkloadPlan:
+    """Return the plan of one more workload of a service: like its others, but for the version."""
+    like = next(
+        (
+            plan
+            for plan in topology.workloads
+            if (plan.service, plan.namespace) == (service.name, service.namespace)
+        ),
+        None,
+    )
+    name = f"{service.name}-{version}"
+    labels = {"app": service.name, **dict(like.labels if like else ()), "version": version}
+    return WorkloadPlan(
+        name=name,
+        namespace=service.namespace,
+        workload=name,
+        service=service.name,
+        labels=tuple(sorted(labels.items())),
+        service_account=like.service_account if like else service.name,
+    )
