@@ -13,7 +13,9 @@ from rhumb.cli.status import fetch_from, rows, show
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
-def stream(name: str = "reviews-1.default", role: str = "sidecar", **more: object) -> dict[str, Any]:
+def stream(
+    name: str = "reviews-1.default", role: str = "sidecar", **more: object
+) -> dict[str, Any]:
     made: dict[str, Any] = {
         "proxy": f"{role}~10.0.0.2~{name}~default.svc.cluster.local",
         "name": name,
