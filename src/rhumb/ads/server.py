@@ -198,10 +198,12 @@ class AdsServer:
         reading = nursery.start("read", self._read(stream, incoming, checked=identify is not None))
         try:
             while not reading.done() or stream.wake.is_set():
-                if stream.failed is not None:
-                    await context.abort(_code(stream.failed), _text(stream.failed))
-                if self._closing:
-                    await context.abort(grpc.StatusCode.UNAVAILABLE, "shutting down; come again")
+                ending = self._ending(stream)
+                if ending is not None:
+                    await (
+                        nursery.close()
+                    )  # a read that goes on would be told of the end as an error
+                    await context.abort(*ending)
                 async for data in self._write(stream):
                     yield data
                 await self._wait(stream)
@@ -210,6 +212,13 @@ class AdsServer:
             await nursery.close()
             if stream.proxy is not None:
                 self._observer.disconnected(stream.proxy)
+
+    def _ending(self, stream: Stream) -> tuple[grpc.StatusCode, str] | None:
+        if stream.failed is not None:
+            return _code(stream.failed), _text(stream.failed)
+        if self._closing:
+            return grpc.StatusCode.UNAVAILABLE, "shutting down; come again"
+        return None
 
     async def _admit(self, context: Context, identify: Identify | None) -> Caller:
         if len(self._streams) >= self._settings.max_streams:

@@ -78,9 +78,14 @@ class _End(asyncio.Protocol):
         if self.other is not None and not self.other.transport.is_closing():
             self.other.transport.resume_reading()
 
+    def close(self) -> None:
+        """Close politely, once: asyncio's TLS transports can't be aborted any more after a second close."""
+        if not self.transport.is_closing():
+            self.transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         if self.other is not None:
-            self.other.transport.close()
+            self.other.close()
         if not self.lost.done():
             self.lost.set_result(None)
 
@@ -92,7 +97,7 @@ async def _closing(first: _End) -> AsyncIterator[list[_End]]:
     try:
         yield ends
         for end in ends:
-            end.transport.close()
+            end.close()
         _ = await asyncio.wait({end.lost for end in ends})
     finally:
         for end in ends:

@@ -19,7 +19,7 @@ _PATIENCE_S = 15.0
 class Certificate:
     """A client certificate and what it trusts, PEM."""
 
-    def __init__(self, roots: bytes, key: bytes, chain: bytes) -> None:
+    def __init__(self, roots: bytes, key: bytes | None, chain: bytes | None) -> None:
         self.credentials = grpc.ssl_channel_credentials(roots, key, chain)
 
     @classmethod
