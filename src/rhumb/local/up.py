@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,8 @@ def _start(wanted: Topology, file: Path, state: State, *, with_parent: bool) -> 
                 pass_fds=tuple(handles.values()),
                 start_new_session=True,
             )
+        # It outlives most commands; one that stays (the demo) must not leave a zombie.
+        threading.Thread(target=process.wait, name="host", daemon=True).start()
         (state.directory / PID).write_text(f"{process.pid}\n")
     finally:
         for one in sockets.values():
