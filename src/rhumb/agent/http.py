@@ -38,6 +38,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     tls: ssl.SSLContext | None = None
 
 
+def unverified() -> ssl.SSLContext:
+    """Return TLS that takes any certificate: of the application beside us, as probes and scrapers do."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 async def connect(target: Target) -> socket.socket:
     """Open a TCP connection; the caller closes it.
 

@@ -75,6 +75,7 @@ class Sidecar:
             on_exit=self._envoy_ended,
         )
         self.readiness = readiness.Gate(self._fetch)
+        self._tally = merged.Tally()
         self._running: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
         self._named = asyncio.Event()
@@ -132,7 +133,9 @@ class Sidecar:
 
     async def metrics(self) -> bytes:
         """Return the merged metrics: Envoy's, the application's and ours."""
-        return await merged.collect(self.settings, self._enter, self.keeper.expiry_seconds())
+        return await merged.collect(
+            self.settings, self._enter, self.keeper.expiry_seconds(), self._tally
+        )
 
     def _names(self, hosts: tuple[Host, ...]) -> None:
         self.dns.update(expand(hosts, self.settings.namespace, self.settings.domain))
