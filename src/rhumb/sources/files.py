@@ -23,7 +23,7 @@ from rhumb.validation.load import Loader
 
 _log = logging.getLogger(__name__)
 
-_STEP_MS = 10
+_STEP_MS = 2
 """How long changes must rest before they are read."""
 _DEBOUNCE_MS = 100
 """How long an unresting stream of changes is collected at most."""
