@@ -26,7 +26,8 @@ def call(
     """
     with _connected(path, timeout) as connection:
         send(connection, request, descriptors)
-        connection.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # it may have answered and gone already
+            connection.shutdown(socket.SHUT_WR)
         return _answer(connection)
 
 

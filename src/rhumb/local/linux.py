@@ -101,12 +101,17 @@ def reason_without_namespaces() -> str:
     if platform.system() != "Linux":
         return f"{platform.system()} has no network namespaces"
     reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        # As the mesh itself does it. A fork would run the fork handlers of libraries, which start
+        # threads, and a process with threads may not make a user namespace.
+        pid = clone(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID)
+    except OSError as error:
         os.close(reading)
+        os.close(writing)
+        return f"{error}{_hint()}"
+    if pid == 0:
         try:
-            uid, gid = os.geteuid(), os.getegid()
-            unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS)
             map_user(0, uid, 0, gid)
             mount("none", "/", flags=MS_REC | MS_PRIVATE)
         except OSError as error:
