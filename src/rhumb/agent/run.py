@@ -14,7 +14,8 @@ from rhumb.agent.certificates import CertificateKeeper
 from rhumb.agent.control import ControlStream
 from rhumb.agent.dns import DnsProxy, Forward, Host, expand, nobody
 from rhumb.agent.envoy import Envoy
-from rhumb.agent.settings import SidecarSettings
+from rhumb.agent.health import HealthProbe, RunCommand, commands
+from rhumb.agent.settings import Probe, SidecarSettings
 from rhumb.base.tasks import Nursery
 from rhumb.identity.spiffe import SpiffeId
 from rhumb.model.proxy import Role
@@ -50,8 +51,13 @@ class Sidecar:
         launch: process.Launch | None = None,
         access_log: int | None = None,
         forward: Forward = nobody,
+        run_command: RunCommand | None = None,
     ) -> None:
-        """Take the roots (PEM) that the control plane is verified against, and a token for the first time."""
+        """Take the roots (PEM) that the control plane is verified against, and a token for the first time.
+
+        `run_command` runs the commands of probes; without it they run as this process does, inside
+        the workload's network.
+        """
         self.settings = settings
         self._enter = enter
         self._nursery = Nursery(f"sidecar/{settings.name}")
@@ -76,6 +82,7 @@ class Sidecar:
         )
         self.readiness = readiness.Gate(self._fetch)
         self._tally = merged.Tally()
+        self._run_command = run_command or commands(process.launcher(enter), settings.directory)
         self._running: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
         self._named = asyncio.Event()
@@ -98,6 +105,8 @@ class Sidecar:
         self._server = await pages.serve(listening, self._routes())
         await self.keeper.wait_ready()
         self._running = self._nursery.start("envoy", self.envoy.run())
+        if settings.probe is not None:
+            self._nursery.start("probe", self._watch_health(settings.probe))
 
     async def wait_ready(self) -> None:
         """Wait until Envoy has its first configuration, and DNS its first names."""
@@ -136,6 +145,22 @@ class Sidecar:
         return await merged.collect(
             self.settings, self._enter, self.keeper.expiry_seconds(), self._tally
         )
+
+    async def _watch_health(self, probe: Probe) -> None:
+        # A workload takes no traffic before its proxy does, however well the application is.
+        await self.wait_ready()
+        await HealthProbe(
+            probe,
+            enter=self._enter,
+            on_change=self._health_changed,
+            run_command=self._run_command,
+        ).run()
+
+    def _health_changed(self, healthy: bool, why: str) -> None:
+        level = logging.INFO if healthy else logging.WARNING
+        word = "healthy" if healthy else f"unhealthy: {why}"
+        _log.log(level, "the application of %s is %s", self.settings.name, word)
+        self.control.report(healthy=healthy, reason=why)
 
     def _names(self, hosts: tuple[Host, ...]) -> None:
         self.dns.update(expand(hosts, self.settings.namespace, self.settings.domain))
