@@ -17,7 +17,18 @@ from hypothesis import strategies as st
 from rhumb.agent import netns, process
 from rhumb.agent import status as pages
 from rhumb.agent.health import Change, Health, HealthProbe, commands
-from rhumb.agent.settings import Exec, Grpc, HttpGet, HttpHeader, Probe, TcpSocket
+from rhumb.agent.run import Sidecar
+from rhumb.agent.settings import (
+    Capture,
+    Discovery,
+    Exec,
+    Grpc,
+    HttpGet,
+    HttpHeader,
+    Probe,
+    SidecarSettings,
+    TcpSocket,
+)
 
 
 def talk(health: Health, results: str) -> list[str]:
@@ -179,6 +190,60 @@ def test_commands_are_judged_by_their_end(tmp_path: Path) -> None:
     assert check("true") == ""
     assert check("sh", "-c", "exit 3") == "sh -c exit 3: ended with 3"
     assert "No such file" in check("/no/such/command")
+
+
+@pytest.mark.parametrize(
+    ("probe", "why"),
+    [
+        (Probe(exec=Exec(())), "probe: exec has no command"),
+        (Probe(tcp_socket=TcpSocket(port=70000)), "port 70000: "),
+        (Probe(grpc=Grpc(port=70000)), "port 70000: "),
+        (Probe(http_get=HttpGet(port=1, path="/a\r\nb: c")), "port 1: "),
+    ],
+)
+def test_a_probe_that_cannot_be_made_is_a_failure(probe: Probe, why: str) -> None:
+    assert asyncio.run(prober(probe).check()).startswith(why)
+
+
+def test_a_sidecar_probes_once_its_proxy_is_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        told: asyncio.Queue[tuple[bool, str]] = asyncio.Queue()
+        asked: list[str] = []
+        is_ready = asyncio.Event()
+
+        async def command(argv: tuple[str, ...]) -> int:
+            assert is_ready.is_set()
+            asked.extend(argv)
+            return 0
+
+        settings = SidecarSettings(
+            name="shop-0",
+            namespace="default",
+            addresses=("127.0.0.1",),
+            discovery=Discovery(address="127.0.0.1:1"),
+            directory=tmp_path,
+            capture=Capture(dns=False),
+            probe=Probe(exec=Exec(("ask",))),
+        )
+        sidecar = Sidecar(settings, binary=tmp_path, roots="", run_command=command)
+        monkeypatch.setattr(sidecar, "wait_ready", is_ready.wait)
+        monkeypatch.setattr(
+            sidecar.control,
+            "report",
+            lambda *, healthy, reason: told.put_nowait((healthy, reason)),
+        )
+        assert settings.probe is not None
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(sidecar._watch_health(settings.probe))
+            await asyncio.sleep(0)
+            assert asked == []
+            is_ready.set()
+            assert await told.get() == (True, "")
+            watching.cancel()
+
+    asyncio.run(run())
 
 
 def test_a_command_out_of_time_is_ended(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ class HealthProbe:
                 why = await self._ask()
         except TimeoutError:
             why = f"no answer within {self._probe.timeout_seconds:g} s"
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
+            # The last is a port number beyond 65535.
             why = _explain(error)
         return f"{_where(self._probe)}: {why}" if why else ""
 
@@ -106,13 +107,15 @@ class HealthProbe:
         if probe.grpc is not None:
             return await check_grpc(probe.grpc, self._enter)
         command = probe.exec.command if probe.exec else ()
+        if not command:
+            raise ValueError("exec has no command")
         code = await self._run_command(command)
         return "" if code == 0 else f"ended with {code}"
 
 
 def _where(probe: Probe) -> str:
     if probe.exec is not None:
-        return " ".join(probe.exec.command)
+        return " ".join(probe.exec.command) or "probe"
     at = probe.http_get or probe.tcp_socket or probe.grpc
     return f"port {at.port}" if at else ""
 
