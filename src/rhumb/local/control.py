@@ -72,7 +72,8 @@ def send(connection: socket.socket, message: Json, descriptors: Sequence[int] = 
         rights = array.array("i", descriptors)
         sent = connection.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
         data = data[sent:]
-    connection.sendall(data)
+    if data:  # nothing is left to send to a receiver that may have answered and gone
+        connection.sendall(data)
 
 
 def receive(connection: socket.socket) -> tuple[Json, list[int]]:
