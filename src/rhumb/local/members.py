@@ -102,6 +102,7 @@ class Member:
         await self._nursery.close()
         if self._namespace is not None:
             network.remove_workload(self._namespace)
+            self._namespace = None
 
     @property
     def running(self) -> bool:

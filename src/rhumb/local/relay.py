@@ -15,20 +15,45 @@ class _End(asyncio.Protocol):
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
         self.other: _End | None = None
+        self._early = b""
+        self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # a stream transport, by contract
+        if self.other is not None:
+            self.other.hand_over()
+
+    def hand_over(self) -> None:
+        """Pass on what came before the other end was there: some servers speak first."""
+        assert self.other is not None
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
+        if self._ended:
+            self.eof_received()
 
     def data_received(self, data: bytes) -> None:
         if self.other is not None and self.other.transport is not None:
             self.other.transport.write(data)
+        else:
+            self._early += data
 
     def eof_received(self) -> bool:
-        if self.other is not None and self.other.transport is not None:
-            if self.other.transport.can_write_eof():
-                self.other.transport.write_eof()
+        self._ended = True
+        other = self.other
+        if other is None or other.transport is None:
             return True
-        return False
+        if other.ended:
+            other.transport.close()  # after what is still to be written
+            return False
+        if other.transport.can_write_eof():
+            other.transport.write_eof()
+        return True
+
+    @property
+    def ended(self) -> bool:
+        """Return whether nothing more arrives here."""
+        return self._ended
 
     def pause_writing(self) -> None:
         if self.other is not None and self.other.transport is not None:

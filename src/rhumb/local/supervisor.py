@@ -6,6 +6,7 @@ ends, everything ends.
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import json
 import logging
@@ -44,6 +45,7 @@ _log = logging.getLogger(__name__)
 MONITORING_PORT = 15014
 _TOKEN_LIFE = timedelta(minutes=10)
 _READY_S = 60.0
+_COLLECT_S = 5.0
 Json = dict[str, object]
 
 
@@ -83,6 +85,8 @@ class Supervisor:
         path.chmod(0o600)
         listening.listen(64)
         self._nursery.start("control", ControlServer(listening, self._answer).run())
+        gc.disable()
+        self._nursery.start("garbage", _collect())
         self._nursery.start("reap", self._reap())
         self._nursery.start("start", self._start())
         try:
@@ -346,6 +350,17 @@ async def _row(member: Member) -> Json:
         row |= {"proxy": found.state, "proxy_ready": found.ready, "why": found.why}
         row["proxy_restarts"] = found.restarts
     return row
+
+
+async def _collect() -> None:
+    """Collect garbage here alone, on the event loop's own thread.
+
+    Python would do so on any thread that allocates; a transport that ends there takes its handle
+    from under the loop, which aborts the process.
+    """
+    while True:
+        await asyncio.sleep(_COLLECT_S)
+        gc.collect()
 
 
 def _zombies() -> Iterator[int]:

@@ -1,0 +1,109 @@
+"""Published ports: bytes both ways, in order, and no connection that stays."""
+
+import asyncio
+import gc
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from rhumb.base.tasks import Nursery
+from rhumb.local.relay import Relay
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def relayed(handler: Handler) -> AsyncIterator[int]:
+    """Serve with a handler behind a relay; yield the relay's port."""
+    server = await asyncio.start_server(handler, "127.0.0.1", 0)
+    listening = socket.create_server(("127.0.0.1", 0))
+    nursery = Nursery("test")
+    relay = Relay(listening, "127.0.0.1", server.sockets[0].getsockname()[1])
+    nursery.start("relay", relay.run())
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        await nursery.close()
+        server.close()
+        await server.wait_closed()
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(await reader.read())
+    await writer.drain()
+    writer.close()
+
+
+async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"hello")
+    await writer.drain()
+    writer.close()
+
+
+async def ask(port: int, data: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    if data:
+        writer.write(data)
+    writer.write_eof()
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+def test_large_bodies_arrive_whole_after_the_senders_end() -> None:
+    async def run() -> None:
+        data = os.urandom(3_000_000)
+        async with relayed(echo) as port:
+            assert await ask(port, data) == data
+
+    asyncio.run(run())
+
+
+def test_a_server_may_speak_first() -> None:
+    async def run() -> None:
+        async with relayed(greet) as port:
+            for _ in range(50):
+                assert await ask(port, b"") == b"hello"
+
+    asyncio.run(run())
+
+
+def test_connections_close_without_the_garbage_collector() -> None:
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    async def run() -> None:
+        async with relayed(echo) as port:
+            await ask(port, b"first")
+            before = open_files()
+            for _ in range(20):
+                assert await ask(port, b"x") == b"x"
+            async with asyncio.timeout(5):
+                while open_files() > before + 2:  # noqa: ASYNC110 - descriptors tell nobody
+                    await asyncio.sleep(0.01)
+
+    gc.disable()
+    try:
+        asyncio.run(run())
+    finally:
+        gc.enable()
+
+
+def test_a_target_that_refuses_closes_the_connection() -> None:
+    async def run() -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            nursery = Nursery("test")
+            relay = Relay(listening, "127.0.0.1", nobody.getsockname()[1])
+            nursery.start("relay", relay.run())
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert await reader.read() == b""
+            writer.close()
+            await nursery.close()
+
+    asyncio.run(run())
