@@ -27,23 +27,38 @@ from rhumb.identity.trust import TrustDomains
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
+    show_default="$XDG_STATE_HOME/rhumb/control-plane",
     help="Directory for what outlives a restart: CA, join tokens, health.",
 )
 @click.option("--mesh-config", type=click.Path(path_type=Path), help="File with MeshConfig.")
 @click.option("--namespace", default="default", show_default=True, help="Of objects without one.")
-@click.option("--root-namespace", default="istio-system", show_default=True)
-@click.option("--trust-domain", default="cluster.local", show_default=True)
+@click.option(
+    "--root-namespace",
+    default="istio-system",
+    show_default=True,
+    help="Namespace whose policies hold for the whole mesh.",
+)
+@click.option(
+    "--trust-domain", default="cluster.local", show_default=True, help="Of identities issued here."
+)
 @click.option(
     "--cacerts", type=click.Path(path_type=Path), help="Given CA (Istio's cacerts files)."
 )
 @click.option("--address", default="0.0.0.0", show_default=True, help="Of the secure port.")  # noqa: S104
 @click.option("--local-address", default="127.0.0.1", show_default=True, help="Of the other ports.")
 @click.option("--secure-port", default=15012, show_default=True, help="xDS and CA over TLS.")
-@click.option("--xds-port", default=15010, show_default=True, help="Plaintext xDS; -1: none.")
+@click.option(
+    "--xds-port",
+    default=15010,
+    show_default=True,
+    help="Plaintext xDS for this machine; 0: a free port, -1: none.",
+)
 @click.option("--monitoring-port", default=15014, show_default=True, help="Metrics and debug.")
 @click.option("--serving-name", multiple=True, help="Further DNS names of the control plane.")
 @click.option("--serving-address", multiple=True, help="Further IP addresses of it.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
 @click.option("--log-level", default="info", show_default=True)
 def command(
     config: tuple[Path, ...],
@@ -63,7 +78,11 @@ def command(
     log_format: str,
     log_level: str,
 ) -> None:
-    """Run the control plane: configuration, xDS, CA, debug pages."""
+    """Run the control plane: configuration, xDS, CA, debug pages.
+
+    Ends on SIGTERM or Ctrl-C. Proxies go on with what they have while it is
+    away, and get only what changed when it is back.
+    """
     logs.set_up(log_level, as_json=log_format == "json")
     home = state or state_directory()
     settings = ServeSettings(
