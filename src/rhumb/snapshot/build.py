@@ -92,7 +92,11 @@ class World:
 
     def view(self, proxy: Proxy) -> View:
         """Return what matters of a proxy, with the service ports it serves."""
-        return instances.view(proxy, self.catalog, self._mesh.domain)
+        found = instances.view(proxy, self.catalog, self._mesh.domain)
+        if found.role is not Role.SIDECAR:
+            return found
+        sidecar = self._indexes.sidecars.of(found.namespace, found.labels)
+        return instances.addressed(found, proxy, sidecar)
 
     def scope(self, view: View) -> Scope:
         """Return what the view may see; the very same value while nothing in it may have changed."""

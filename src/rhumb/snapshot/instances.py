@@ -1,9 +1,14 @@
 """Proxy -> View: which service ports a workload serves, and what its proxy can do."""
 
+import ipaddress
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+import msgspec
+
+from rhumb.model.kinds.sidecar import Sidecar
 from rhumb.model.proxy import Proxy, Role
+from rhumb.model.resource import Resource
 from rhumb.model.service import Protocol, Registry, Service
 from rhumb.registry import kubernetes
 from rhumb.registry.conflicts import contributing
@@ -36,6 +41,27 @@ def view(proxy: Proxy, catalog: Catalog, domain: str) -> View:
         instances=instances,
         capabilities=capabilities(proxy.metadata, proxy.addresses),
     )
+
+
+def addressed(view: View, proxy: Proxy, sidecar: Resource | None) -> View:
+    """Add the workload's address where the Sidecar in force has listeners that are bound to it."""
+    spec = sidecar.spec if sidecar is not None else None
+    if not isinstance(spec, Sidecar) or all(listener.bind for listener in spec.ingress):
+        return view
+    return msgspec.structs.replace(view, address=_unicast(proxy.addresses))
+
+
+def _unicast(addresses: Iterable[str]) -> str:
+    """Return the first address that others can reach the workload at, empty for a loopback alone."""
+    for text in addresses:
+        try:
+            found = ipaddress.ip_address(text)
+        except ValueError:
+            continue
+        special = found.is_loopback or found.is_link_local or found.is_multicast
+        if not special and not found.is_unspecified:
+            return text
+    return ""
 
 
 def _domain(text: str) -> str:

@@ -1,7 +1,7 @@
 """View: all that a translation may depend on, and nothing else.
 
 Proxies with equal views receive the same bytes; the node id and the instance's addresses are
-deliberately absent.
+deliberately absent (`address` is the exception that Sidecars ask for).
 """
 
 import msgspec
@@ -52,5 +52,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     network: str = ""
     cluster: str = ""
     interception: Interception = Interception.REDIRECT
+    address: str = ""
+    """The workload's own address, and only where its Sidecar has ingress listeners without `bind`:
+    they are named by it, and bound to it. Empty: the wildcard."""
     instances: tuple[Instance, ...] = ()
     capabilities: Capabilities = Capabilities()

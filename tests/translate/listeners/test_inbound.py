@@ -160,7 +160,7 @@ def test_without_capture_only_bound_listeners_remain() -> None:
     names = [
         listener.name for listener in made(APP, SIDECAR, metadata={"INTERCEPTION_MODE": "NONE"})
     ]
-    assert names == ["127.0.0.2_9090", "0.0.0.0_9091"]
+    assert names == ["127.0.0.2_9090", "10.0.0.9_9091"]
 
 
 def test_tproxy_keeps_the_source_address() -> None:

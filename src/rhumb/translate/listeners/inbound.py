@@ -106,7 +106,7 @@ def _of_sidecar(seen: Perspective, ingress: Iterable[IngressListener]) -> tuple[
             listener.capture_mode is CaptureMode.DEFAULT
             and seen.view.interception is Interception.NONE
         )
-        address = listener.bind or _wildcard(seen)
+        address = listener.bind or seen.view.address or _wildcard(seen)
         name = names.listener(address, number)
         sidecar = seen.scope.sidecar
         found[number] = Inbound(
