@@ -1,0 +1,111 @@
+"""What is tried inside a hub: `python -m tests.local.hub NAME` runs one piece as root of new namespaces.
+
+In an interpreter of its own, for the test process has threads: a copy of it would inherit their locks
+but not them, and wait for ever.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from rhumb.local import linux, network
+
+
+def exchange(listening: socket.socket, connecting: socket.socket, address: str, port: int) -> str:
+    """Send a line both ways; return the address that the server saw."""
+    listening.settimeout(5)
+    connecting.settimeout(5)
+    connecting.connect((address, port))
+    accepted, peer = listening.accept()
+    with accepted:
+        accepted.settimeout(5)
+        connecting.sendall(b"ping")
+        assert accepted.recv(4) == b"ping"
+        accepted.sendall(b"pong")
+        assert connecting.recv(4) == b"pong"
+    return str(peer[0])
+
+
+def workloads_reach_each_other_and_the_hub() -> None:
+    one = network.add_workload("one", "100.64.0.2")
+    two = network.add_workload("two", "100.64.0.3")
+    # Port 80 although nothing but the namespace's own root may use it elsewhere.
+    server = network.inside(two, lambda: socket.create_server((two.address, 80)))
+    client = network.inside(one, socket.socket)
+    with server, client:
+        assert exchange(server, client, two.address, 80) == one.address
+    hub = socket.create_server((network.HUB, 15012))
+    client = network.inside(two, socket.socket)
+    with hub, client:
+        assert exchange(hub, client, network.HUB, 15012) == two.address
+
+
+def loopback_is_a_workloads_own() -> None:
+    one = network.add_workload("one", "100.64.0.2")
+    two = network.add_workload("two", "100.64.0.3")
+    servers = [
+        network.inside(each, lambda: socket.create_server(("127.0.0.1", 8080)))
+        for each in (one, two)
+    ]
+    client = network.inside(one, socket.socket)
+    with servers[0], servers[1], client:
+        exchange(servers[0], client, "127.0.0.1", 8080)
+
+
+def an_address_that_is_used_is_refused() -> None:
+    network.add_workload("one", "100.64.0.2")
+    with pytest.raises(Exception, match="exists"):
+        network.add_workload("two", "100.64.0.2")
+
+
+def nothing_leads_out_of_the_hub() -> None:
+    with socket.socket() as client, pytest.raises(OSError, match=r"[Uu]nreachable"):
+        client.connect(("192.0.2.1", 80))
+
+
+def an_address_is_free_as_soon_as_its_workload_left() -> None:
+    for _ in range(3):
+        one = network.add_workload("one", "100.64.0.2")
+        # A program that is still ending keeps the namespace itself alive.
+        lingering = network.inside(one, socket.socket)
+        network.remove_workload(one)
+        assert "rh2" not in [name for _, name in socket.if_nameindex()]
+        lingering.close()
+
+
+def work_inside_fails_where_it_was_asked_for() -> None:
+    def fails() -> None:
+        raise LookupError("inside")
+
+    one = network.add_workload("one", "100.64.0.2")
+    with pytest.raises(LookupError, match="inside"):
+        network.inside(one, fails)
+
+
+WORKS: Mapping[str, Callable[[], None]] = {
+    work.__name__: work
+    for work in (
+        workloads_reach_each_other_and_the_hub,
+        loopback_is_a_workloads_own,
+        an_address_that_is_used_is_refused,
+        nothing_leads_out_of_the_hub,
+        an_address_is_free_as_soon_as_its_workload_left,
+        work_inside_fails_where_it_was_asked_for,
+    )
+}
+
+
+def main(name: str) -> None:
+    """Become root of new user and network namespaces, make the hub, and run one piece."""
+    uid, gid = os.geteuid(), os.getegid()
+    linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNET)
+    linux.map_user(0, uid, 0, gid)
+    network.set_up_hub()
+    WORKS[name]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
