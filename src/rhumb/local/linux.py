@@ -9,6 +9,7 @@ import ctypes.util
 import os
 import platform
 import signal
+import sys
 from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
@@ -100,29 +101,35 @@ def reason_without_namespaces() -> str:
     """
     if platform.system() != "Linux":
         return f"{platform.system()} has no network namespaces"
+    if platform.machine() not in _SYS_CLONE:
+        return f"how {platform.machine()} makes namespaces is not known here"
     reading, writing = os.pipe()
-    uid, gid = os.geteuid(), os.getegid()
-    try:
-        # As the mesh itself does it. A fork would run the fork handlers of libraries, which start
-        # threads, and a process with threads may not make a user namespace.
-        pid = clone(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID)
-    except OSError as error:
-        os.close(reading)
-        os.close(writing)
-        return f"{error}{_hint()}"
-    if pid == 0:
-        try:
-            map_user(0, uid, 0, gid)
-            mount("none", "/", flags=MS_REC | MS_PRIVATE)
-        except OSError as error:
-            os.write(writing, str(error).encode())
-        finally:
-            os._exit(0)
+    # In an interpreter of its own: this process may have threads, which neither survive a copy of it
+    # nor may be there when a user namespace is made.
+    pid = os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-I", "-S", __file__],
+        {},
+        file_actions=[(os.POSIX_SPAWN_DUP2, writing, 1)],
+    )
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read().decode()
-    os.waitpid(pid, 0)
+        said = pipe.read().decode().strip()
+    _, status = os.waitpid(pid, 0)
+    if status and not said:
+        said = f"the trial ended with {os.waitstatus_to_exitcode(status)}"
     return f"{said}{_hint()}" if said else ""
+
+
+def _try_namespaces() -> None:
+    """Do what a mesh does first; print why it cannot be done."""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID)
+        map_user(0, uid, 0, gid)
+        mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    except OSError as error:
+        sys.stdout.write(str(error))
 
 
 def _hint() -> str:
@@ -138,3 +145,7 @@ def _hint() -> str:
         if value == bad:
             return f" (sysctl {name.replace('/', '.')} is {value})"
     return ""
+
+
+if __name__ == "__main__":
+    _try_namespaces()
