@@ -45,3 +45,9 @@ def test_the_schema_knows_every_field_and_no_other(reference: ModuleType) -> Non
     }
     command = kinds["ServiceSpec"]["properties"]["command"]["anyOf"]
     assert command == [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+
+
+def test_the_page_of_compatibility_is_current() -> None:
+    script = [sys.executable, str(ROOT / "tools" / "compatibility.py"), "--check"]
+    done = subprocess.run(script, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

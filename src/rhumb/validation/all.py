@@ -12,6 +12,7 @@ from rhumb.model.kinds.virtual_service import VirtualService
 from rhumb.model.kinds.workload_entry import WorkloadEntry
 from rhumb.model.kinds.workload_group import WorkloadGroup
 from rhumb.model.resource import Resource
+from rhumb.validation.compatibility import check_compatibility
 from rhumb.validation.destination_rule import check_destination_rule
 from rhumb.validation.gateway import check_gateway
 from rhumb.validation.kubernetes import check_service
@@ -29,6 +30,7 @@ def check(resource: Resource) -> tuple[Finding, ...]:  # noqa: C901 - a table in
     """Return what Istio's webhook and schemas would say of a resource; an error means it is refused."""
     report = Report(resource)
     check_metadata(resource, report)
+    check_compatibility(resource, report)
     match resource.spec:
         case VirtualService() as spec:
             check_virtual_service(resource, spec, report)

@@ -58,8 +58,6 @@ def _check_server(report: Report, at: str, server: Server, *, is_generated: bool
     check_server_tls(report, f"{at}.tls", server.tls)
     if server.port is not None and rules.is_known_protocol(server.port.protocol):
         _check_tls_fits(report, f"{at}.tls", server, server.port.protocol)
-    if server.default_endpoint:
-        report.warn(f"{at}.defaultEndpoint", "defaultEndpoint has no effect on a Gateway: ignored")
 
 
 def _check_port(report: Report, at: str, port: Port, bind: str) -> None:

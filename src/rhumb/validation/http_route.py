@@ -179,12 +179,6 @@ def _expression(text: StringMatch, where: str) -> str | None:
 def _check_cors(report: Report, at: str, cors: CorsPolicy | None) -> None:
     if cors is None:
         return
-    if cors.allow_origin:
-        report.warn(
-            f"{at}.allowOrigin",
-            'allowOrigin is deprecated; its entries are exact texts, also "*"',
-            "use allowOrigins",
-        )
     for index, origin in enumerate(cors.allow_origins):
         report.error(f"{at}.allowOrigins[{index}]", _origin(origin))
     for index, method in enumerate(cors.allow_methods):
@@ -231,29 +225,17 @@ def _check_abort(report: Report, at: str, abort: FaultAbort) -> None:
                 "https://github.com/grpc/grpc/blob/master/doc/statuscodes.md for a list of supported codes, "
                 "for example 'NOT_FOUND'",
             )
-    elif abort.http2_error is not None:
-        report.error(
-            f"{at}.http2Error",
-            "HTTP/2 abort fault injection not supported yet",
-            "use httpStatus or grpcStatus",
-        )
     elif abort.http_status is not None:
         report.error(f"{at}.httpStatus", _status(abort.http_status))
-    else:
+    elif abort.http2_error is None:
         report.warn(at, "abort configured, but error type not set")
 
 
 def _check_delay(report: Report, at: str, delay: FaultDelay) -> None:
     report.error(f"{at}.percentage", percentage(delay.percentage))
-    if delay.percent:
-        report.warn(f"{at}.percent", "percent is deprecated", "use `percentage: {value: N}`")
     rules.check_durations(
         report, at, {"fixedDelay": delay.fixed_delay, "exponentialDelay": delay.exponential_delay}
     )
-    if delay.exponential_delay is not None:
-        report.error(
-            f"{at}.exponentialDelay", "exponentialDelay not supported yet", "use fixedDelay"
-        )
 
 
 def _status(status: int) -> str | None:
@@ -270,9 +252,6 @@ def _check_mirrors(report: Report, at: str, route: HttpRoute) -> None:
                 where,
                 f"mirror_percent must have a max value of 100 (it has {route.mirror_percent})",
             )
-        report.warn(
-            where, 'using deprecated setting "mirrorPercent", use "mirrorPercentage" instead'
-        )
     _check_share(report, f"{at}.mirrorPercentage", "mirror_percentage", route.mirror_percentage)
     for index, mirror in enumerate(route.mirrors):
         _check_mirror(report, f"{at}.mirrors[{index}]", mirror)

@@ -44,17 +44,6 @@ def check_mesh_config(_resource: Resource, spec: MeshConfig, report: Report) -> 
         check_client_tls(report, "outboundTrafficPolicy.tls", "", spec.outbound_traffic_policy.tls)
     if spec.mesh_mtls is not None and spec.mesh_mtls.ecdh_curves:
         report.error("meshMTLS.ecdhCurves", "mesh TLS does not support ECDH curves configuration")
-    _check_deprecated(report, spec)
-
-
-def _check_deprecated(report: Report, spec: MeshConfig) -> None:
-    if spec.certificates:
-        report.warn("certificates", "certificates has no effect: ignored")
-    if spec.verify_certificate_at_client is not None:
-        report.warn(
-            "verifyCertificateAtClient",
-            "verifyCertificateAtClient has no effect: certificates are always verified",
-        )
 
 
 def _check_timeouts(report: Report, spec: MeshConfig) -> None:

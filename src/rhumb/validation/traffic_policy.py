@@ -13,7 +13,6 @@ from rhumb.model.kinds.destination_rule import (
     LoadBalancer,
     OutlierDetection,
     PortTrafficPolicy,
-    SimpleLb,
     TcpSettings,
     TrafficPolicy,
     TunnelSettings,
@@ -90,13 +89,6 @@ def check_outlier_detection(report: Report, at: str, outlier: OutlierDetection |
     rules.check_durations(
         report, at, {"baseEjectionTime": outlier.base_ejection_time, "interval": outlier.interval}
     )
-    if outlier.consecutive_errors:
-        report.warn(
-            f"{at}.consecutiveErrors",
-            "outlier detection consecutive errors is deprecated, use consecutiveGatewayErrors or consecutive5xxErrors "
-            "instead: honoured as consecutive5xxErrors",
-            "rename it to consecutive5xxErrors",
-        )
     if (
         not outlier.split_external_local_origin_errors
         and (outlier.consecutive_local_origin_failures or 0) > 0
@@ -192,14 +184,6 @@ def _check_load_balancer(
 ) -> None:
     if lb is None:
         return
-    if lb.simple is SimpleLb.LEAST_CONN:
-        report.warn(
-            f"{at}.simple", "LEAST_CONN is deprecated", "use LEAST_REQUEST, which does the same"
-        )
-    if lb.backend_utilization is not None:
-        report.warn(
-            f"{at}.backendUtilization", "backendUtilization has no effect: LEAST_REQUEST is used"
-        )
     if lb.consistent_hash is not None:
         _check_hash(report, f"{at}.consistentHash", lb.consistent_hash)
     if lb.locality_lb_setting is not None and lb.zone_aware_lb_setting is not None:
@@ -214,9 +198,6 @@ def _check_load_balancer(
         has_outlier=outlier is not None,
     )
     if lb.warmup_duration_secs is not None:
-        report.warn(
-            f"{at}.warmupDurationSecs", "warmupDurationSecs is deprecated", "use warmup.duration"
-        )
         rules.check_durations(report, at, {"warmupDurationSecs": lb.warmup_duration_secs})
         if lb.warmup is not None:
             report.error(at, "only one of warmupDurationSecs or warmup can be set")
@@ -242,14 +223,8 @@ def _check_warmup(report: Report, at: str, warmup: Warmup) -> None:
 def _check_hash(report: Report, at: str, lb: ConsistentHash) -> None:
     if lb.http_cookie is not None:
         _check_cookie(report, f"{at}.httpCookie", lb.http_cookie)
-    if lb.minimum_ring_size:
-        report.warn(
-            f"{at}.minimumRingSize",
-            "consistent hash MinimumRingSize is deprecated, use ConsistentHashLB's RingHash configuration instead",
-            "use ringHash.minimumRingSize",
-        )
-        if lb.ring_hash is not None or lb.maglev is not None:
-            report.error(at, "only one of MinimumRingSize or Maglev/Ringhash can be specified")
+    if lb.minimum_ring_size and (lb.ring_hash is not None or lb.maglev is not None):
+        report.error(at, "only one of MinimumRingSize or Maglev/Ringhash can be specified")
     if lb.maglev is not None:
         size = lb.maglev.table_size or 0
         where = f"{at}.maglev.tableSize"

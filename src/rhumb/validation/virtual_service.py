@@ -168,12 +168,6 @@ def _check_tcp(report: Report, at: str, tcp: TcpRoute, *, is_generated: bool) ->
     for index, match in enumerate(tcp.match):
         where = f"{at}.match[{index}]"
         _check_l4(report, where, match.destination_subnets, match.port)
-        if match.source_subnet:
-            report.warn(
-                f"{where}.sourceSubnet",
-                "sourceSubnet has no effect: ignored",
-                "match with sourceLabels",
-            )
         rules.check_labels(report, f"{where}.sourceLabels", match.source_labels)
         check_gateway_names(report, f"{where}.gateways", match.gateways)
     if not tcp.route:

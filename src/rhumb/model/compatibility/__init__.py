@@ -1,0 +1,1 @@
+"""What becomes of each field of each kind: supported, accepted with a warning, or rejected."""
