@@ -167,5 +167,6 @@ def capabilities(metadata: Mapping[str, object], addresses: tuple[str, ...]) -> 
         dns_capture=yes("DNS_CAPTURE"),
         http10=yes("HTTP10"),
         unprivileged=yes("UNPRIVILEGED_POD"),
+        bind=str(metadata.get("RHUMB_BIND") or ""),
         ipv6=bool(addresses) and all(":" in a for a in addresses),
     )

@@ -36,6 +36,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     http10: bool = False
     unprivileged: bool = False
     """A gateway that cannot bind ports below 1024."""
+    bind: str = ""
+    """Address that a gateway's servers without `bind` listen at; empty: the wildcard (RHUMB_BIND)."""
     ipv6: bool = False
 
 
@@ -57,3 +59,13 @@ class View(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     they are named by it, and bound to it. Empty: the wildcard."""
     instances: tuple[Instance, ...] = ()
     capabilities: Capabilities = Capabilities()
+
+    def instance_at(self, number: int) -> Instance | None:
+        """Return what an ingress listener of a Sidecar stands for: a service's port, else a target port.
+
+        Istio knows the first alone. Without capture a listener has the number that others send to,
+        which is a target port.
+        """
+        found = [i for i in self.instances if i.port.number == number]
+        found += [i for i in self.instances if i.target_port == number]
+        return found[0] if found else None

@@ -68,7 +68,7 @@ def _ingress(
     assert listener.port is not None
     number = listener.port.number
     port = Port(number, listener.port.name, declared(listener.port.protocol))
-    instance = next((i for i in view.instances if i.port.number == number), None)
+    instance = view.instance_at(number)
     service = _service(snapshot, instance) if instance else None
     shared = scope.spec.inbound_connection_pool if scope.spec else None
     policy = _policy(snapshot, view, service, port, listener.connection_pool or shared)

@@ -98,3 +98,17 @@ spec:
     assert chain.filter.targets[0].cluster == "outbound|80||shop.default.svc.cluster.local"
     assert chain.match.server_names == ("a.com",)
     assert chain.tls is None
+
+
+def test_a_gateway_that_shares_its_host_binds_where_it_is_told() -> None:
+    text = gateway('{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}')
+    snapshot = world(resources(text))
+    view = snapshot.view(
+        proxy(
+            role=Role.ROUTER,
+            labels={"istio": "ingressgateway"},
+            metadata={"RHUMB_BIND": "127.0.0.1"},
+        )
+    )
+    (found,) = listeners(Perspective(snapshot, view))
+    assert (found.name, found.address) == ("127.0.0.1_80", "127.0.0.1")

@@ -163,6 +163,18 @@ def test_without_capture_only_bound_listeners_remain() -> None:
     assert names == ["127.0.0.2_9090", "10.0.0.9_9091"]
 
 
+def test_a_listener_at_a_target_port_reports_for_the_service() -> None:
+    sidecar = SIDECAR.replace("number: 9090", "number: 8080")
+    (virtual, bound) = made(APP, sidecar, metadata={"RHUMB_STATS": "true"})
+    managers = [c.filter for c in bound.chains]
+    assert {
+        m.metrics.destination
+        for m in managers
+        if isinstance(m, HttpConnectionManager) and m.metrics is not None
+    } == {"app.default.svc.cluster.local;default"}
+    assert virtual.name == "virtualInbound"
+
+
 def test_tproxy_keeps_the_source_address() -> None:
     (virtual,) = made(APP, metadata={"INTERCEPTION_MODE": "TPROXY"})
     assert virtual.transparent

@@ -42,7 +42,8 @@ def listeners(seen: Perspective, merged: Merged) -> tuple[Listener, ...]:
 
 
 def _listener(seen: Perspective, bind: str, port: int, servers: list[Served]) -> Listener | None:
-    address = bind or (WILDCARD_V6 if seen.view.capabilities.ipv6 else WILDCARD)
+    can = seen.view.capabilities
+    address = bind or can.bind or (WILDCARD_V6 if can.ipv6 else WILDCARD)
     name = names.listener(address, port)
     chains = tuple(_chains(seen, name, servers))
     if not chains:

@@ -109,13 +109,15 @@ def _of_sidecar(seen: Perspective, ingress: Iterable[IngressListener]) -> tuple[
         address = listener.bind or seen.view.address or _wildcard(seen)
         name = names.listener(address, number)
         sidecar = seen.scope.sidecar
+        instance = seen.view.instance_at(number)
+        own = f"{sidecar.meta.name}.{sidecar.meta.namespace}" if sidecar else ""
         found[number] = Inbound(
             port=number,
             protocol=declared(listener.port.protocol),
             cluster=str(names.InboundCluster(number)),
             chain=name,
             http_chain=name,
-            host=f"{sidecar.meta.name}.{sidecar.meta.namespace}" if sidecar else "",
+            host=instance.hostname if instance else own,
             namespace=seen.view.namespace,
             bind=address if binds else "",
             tls=listener.tls,
