@@ -96,7 +96,6 @@ def proxy(
     *,
     listen: tuple[str, int],
     upstream: tuple[str, int],
-    admin: int,
     certificates: str,
     inbound: bool,
     metrics: bool,
@@ -147,7 +146,6 @@ def proxy(
     else:
         cluster["transport_socket"] = _tls("Upstream", certificates)
     return {
-        "admin": {"address": _address("127.0.0.1", admin)},
         "static_resources": {
             "listeners": [{"name": "in", "address": _address(*listen), "filter_chains": [chain]}],
             "clusters": [cluster],
@@ -155,7 +153,7 @@ def proxy(
     }
 
 
-def server(port: int, admin: int, body: str) -> Json:
+def server(port: int, body: str) -> Json:
     """Return a bootstrap that answers every request at once: the fastest application there is."""
     manager: Json = {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."
@@ -185,7 +183,6 @@ def server(port: int, admin: int, body: str) -> Json:
         ],
     }
     return {
-        "admin": {"address": _address("127.0.0.1", admin)},
         "static_resources": {
             "listeners": [
                 {

@@ -1,0 +1,31 @@
+"""Run scenarios and print their tables: python -m benchmarks [SCENARIO...] [--quick] [--json FILE]."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from benchmarks.dataplane import run as dataplane
+from benchmarks.report import Report, as_json, as_text
+
+SCENARIOS: Mapping[str, Callable[[bool], Report]] = {
+    "dataplane": lambda quick: dataplane.run(rounds=3 if quick else 9, seconds=2 if quick else 3),
+}
+
+
+def main() -> None:
+    """Run what the command line names, everything by default."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS], default=[])
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: a first impression")
+    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    args = parser.parse_args()
+    reports = []
+    for name in args.scenario or SCENARIOS:
+        reports.append(SCENARIOS[name](args.quick))
+        print(as_text(reports[-1]), flush=True)
+    if args.json:
+        args.json.write_text(as_json(reports))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""A local mesh for a scenario: started from a rhumb.yaml, driven by rhumb's own commands, ended whatever happens."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class LocalMesh:
+    """One running mesh with a home of its own."""
+
+    def __init__(self, file: Path, home: Path) -> None:
+        self.file, self.home = file, home
+
+    def rhumb(self, *arguments: str) -> str:
+        """Run a command of rhumb; return what it prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "rhumb", *arguments],
+            env={**os.environ, "XDG_STATE_HOME": str(self.home / "s")},  # noqa: TID251
+            cwd=self.file.parent,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        return done.stdout
+
+    def inside(self, workload: str, *argv: str) -> str:
+        """Run a command in a workload's namespace; return what it prints."""
+        return self.rhumb("exec", "-f", str(self.file), workload, "--", *argv)
+
+    def status(self) -> dict[str, object]:
+        """Return what `rhumb ps` knows."""
+        found: dict[str, object] = json.loads(self.rhumb("ps", "-f", str(self.file), "-o", "json"))
+        return found
+
+    @property
+    def host(self) -> int:
+        """Return the number of the process that holds the mesh."""
+        (path,) = (self.home / "s" / "rhumb").glob("*/host.pid")
+        return int(path.read_text())
+
+
+@contextmanager
+def running(file: Path) -> Iterator[LocalMesh]:
+    """Run the mesh of a rhumb.yaml while the block runs."""
+    with home() as folder:
+        mesh = LocalMesh(file, folder)
+        try:
+            mesh.rhumb("up", "-f", str(file))
+            yield mesh
+        finally:
+            mesh.rhumb("down", "-f", str(file))
+
+
+@contextmanager
+def home() -> Iterator[Path]:
+    """Give a short path: a socket's has 107 bytes at most."""
+    folder = Path(tempfile.mkdtemp(prefix="rb", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """Return a port that nobody uses now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
