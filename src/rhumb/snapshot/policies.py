@@ -1,6 +1,6 @@
 """DestinationRules: which one is in force for a host (Istio: destinationRuleIndex)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -53,7 +53,7 @@ class NamespaceRules:
         ordered = sorted(
             self.resources.values(), key=lambda r: (not _selector(_spec(r)), r.age_key)
         )
-        made = _merged(ordered, namespace, domain)
+        made = self.rules = _merged(ordered, namespace, domain)
         private = [r for r in made if _is_private(r.export_to, default, namespace)]
         self.own = HostTable(r for r in made if _serves_home(r.export_to, namespace))
         self.exported = HostTable(r for r in made if r not in private)
@@ -87,6 +87,11 @@ class Rules:
                     kept.values(), namespace, self._domain, self._default
                 )
         return following
+
+    def merged(self) -> Iterator[Rule]:
+        """Yield every rule as it stands after merging, namespace by namespace."""
+        for known in self._by_namespace.values():
+            yield from known.rules
 
     def lookup(self, host: str, client: str, labels: Labels, service: str) -> Policy | None:
         """Return the policy for a host: client namespace, then the service's, then the root namespace.

@@ -75,10 +75,19 @@ class Routes:
         """Return what is bound to a gateway and visible to a namespace, in order of precedence."""
         found = self._seen.get((gateway, viewer))
         if found is None:
-            seen = [r for r in self._by_gateway.get(gateway, ()) if self._visible(r, viewer)]
-            seen.sort(key=lambda r: self._level(r, viewer))  # stable: age decides within a level
-            found = self._seen[gateway, viewer] = tuple(seen)
+            found = self.ranked(self._by_gateway.get(gateway, ()), viewer)
+            self._seen[gateway, viewer] = found
         return found
+
+    def ranked(self, routing: Iterable[Routing], viewer: str) -> tuple[Routing, ...]:
+        """Return those of some VirtualServices, the oldest first, that a namespace sees, by precedence."""
+        seen = [r for r in routing if self._visible(r, viewer)]
+        # Stable: age decides within a level.
+        return tuple(sorted(seen, key=lambda r: self._level(r, viewer)))
+
+    def all(self) -> Iterable[Routing]:
+        """Return every VirtualService, in no order."""
+        return self._by_key.values()
 
     def of_mesh(self, viewer: str) -> tuple[Routing, ...]:
         """Return what sidecars of a namespace may see, in order of precedence."""

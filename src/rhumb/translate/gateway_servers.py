@@ -4,6 +4,8 @@ Istio's rules (istio-api.md 1.3): Gateways count in order of age; plain servers 
 port, TLS servers share it by host name; what does not fit is refused and the rest goes on.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from rhumb.base import hosts
@@ -80,6 +82,8 @@ class Refused(msgspec.Struct, frozen=True):
 
     origin: Origin
     reason: str
+    winner: Served | None = None
+    """The server that is in its way."""
 
 
 class Merged(msgspec.Struct, frozen=True, eq=False):
@@ -106,17 +110,22 @@ class Merged(msgspec.Struct, frozen=True, eq=False):
 
 def merge(seen: Perspective) -> Merged:
     """Merge the servers of all Gateways of a router."""
+    return merged(seen.view, seen.snapshot.gateways(seen.view))
+
+
+def merged(view: View, gateways: Iterable[GatewayServers]) -> Merged:
+    """Merge the servers of Gateways, given the oldest first."""
     accepted: list[Served] = []
     refused: list[Refused] = []
-    for gateway in seen.snapshot.gateways(seen.view):
+    for gateway in gateways:
         for at, server in enumerate(gateway.spec.servers):
             if server.port is None:
                 continue
-            for port in _bound_ports(seen.view, gateway, server.port.number):
+            for port in _bound_ports(view, gateway, server.port.number):
                 served = _served(gateway, server, f"spec.servers[{at}]", port)
-                reason = _conflict(seen.view, served, accepted)
+                reason, winner = _conflict(view, served, accepted)
                 if reason:
-                    refused.append(Refused(served.origin, reason))
+                    refused.append(Refused(served.origin, reason, winner))
                 else:
                     accepted.append(served)
     return Merged(tuple(accepted), tuple(refused))
@@ -177,24 +186,26 @@ def _qualified(host: str, namespace: str) -> str:
     return f"{namespace if owner == '.' else owner}/{name}"
 
 
-def _conflict(view: View, served: Served, accepted: list[Served]) -> str:
-    """Say why a server cannot join those already accepted; empty when it can."""
+def _conflict(view: View, served: Served, accepted: list[Served]) -> tuple[str, Served | None]:
+    """Say why a server cannot join those already accepted, and because of which; empty when it can."""
     if view.capabilities.unprivileged and served.port < 1024:
-        return f"port {served.port} is below 1024 and the gateway may not bind it"
+        return f"port {served.port} is below 1024 and the gateway may not bind it", None
     there = [s for s in accepted if s.port == served.port]
     same = [s for s in there if s.bind == served.bind]
     plain = [s for s in same if not s.is_tls]
     if plain and (served.is_tls or not (served.protocol.is_http and plain[0].protocol.is_http)):
-        return f"port {served.port} already serves {plain[0].protocol} for {plain[0].gateway.name}"
+        owner = plain[0]
+        return f"port {served.port} already serves {owner.protocol} for {owner.gateway.name}", owner
     if same and not plain and not served.is_tls:
-        return f"port {served.port} already serves TLS for {same[0].gateway.name}"
+        return f"port {served.port} already serves TLS for {same[0].gateway.name}", same[0]
     if served.is_tls:
         taken = {host.lower(): s for s in same for host in s.server_names}
         for host in served.server_names:
             if host.lower() in taken:
-                owner = taken[host.lower()].gateway.name
-                return f"host {host} on port {served.port} is already served by {owner}"
-    return ""
+                owner = taken[host.lower()]
+                reason = f"host {host} on port {served.port} is already served by "
+                return reason + owner.gateway.name, owner
+    return "", None
 
 
 def intersection(server_hosts: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Listeners of sidecars, outbound: one for each address and port, conflicts settled as Istio does."""
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,7 +16,7 @@ from rhumb.ir.listener import (
 )
 from rhumb.ir.match import ConnectionMatch
 from rhumb.model.proxy import Interception
-from rhumb.model.service import Port, Protocol, Registry, Resolution
+from rhumb.model.service import Port, Protocol, Registry, Resolution, Service
 from rhumb.registry.protocols import declared
 from rhumb.snapshot.snapshot import EgressListener
 from rhumb.translate import names, telemetry
@@ -36,6 +36,15 @@ _RESERVED = frozenset({15021, 15090})
 _SERVER_FIRST = (Protocol.MONGO, Protocol.MYSQL)
 
 
+class Lost(msgspec.Struct, frozen=True, eq=False):
+    """A service port whose connections go elsewhere, or are not listened for."""
+
+    place: Place
+    winner: Place
+    """What has the address and port; where `is_shared`, connections go there."""
+    is_shared: bool
+
+
 @dataclass
 class _Entry:
     """A listener in the making."""
@@ -44,24 +53,36 @@ class _Entry:
     protocol: Protocol
     """AUTO once HTTP and TCP share the listener, told apart by sniffing."""
     chains: list[FilterChain] = field(default_factory=list)
+    owners: dict[ConnectionMatch, Place] = field(default_factory=dict)
     locked: bool = False
     """Declared by a Sidecar: services of the listener for all other ports may not join."""
 
-    def merge(self, chains: tuple[FilterChain, ...]) -> None:
-        """Add chains; of two with one match the first stays."""
-        matches = {chain.match for chain in self.chains}
-        self.chains += [chain for chain in chains if chain.match not in matches]
+    def merge(self, chains: tuple[FilterChain, ...], place: Place) -> Place | None:
+        """Add chains; of two with one match the first stays. Returns who has them all already."""
+        taken = [self.owners.get(chain.match) for chain in chains]
+        for chain in chains:
+            if chain.match not in self.owners:
+                self.owners[chain.match] = place
+                self.chains.append(chain)
+        return taken[0] if taken and None not in taken else None
+
+
+class _Table:
+    """All listeners of one sidecar in the making, and who found no place."""
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[str, int], _Entry] = {}
+        self.lost: list[Lost] = []
+
+    def lose(self, place: Place, winner: Place, *, is_shared: bool = False) -> None:
+        """Note that a service port is not listened for; HTTP and the sniffed have their routes."""
+        if place.port.protocol.is_tcp and place.service is not winner.service:
+            self.lost.append(Lost(place, winner, is_shared))
 
 
 def listeners(seen: Perspective) -> tuple[Listener, ...]:
     """Return every outbound listener of a sidecar."""
-    entries: dict[tuple[str, int], _Entry] = {}
-    for listener in seen.scope.egress:
-        if not listener.port and not listener.bind.startswith(("/", "unix://", "@")):
-            for entry in entries.values():
-                entry.locked = True
-        for place in _places(seen, listener):
-            _join(seen, place, entries)
+    entries = _table(seen).entries
     made = [_listener(seen, entry) for entry in entries.values() if entry.chains]
     made += _http_proxy(seen)
     if seen.view.interception is not Interception.NONE:
@@ -69,12 +90,32 @@ def listeners(seen: Perspective) -> tuple[Listener, ...]:
     return tuple(sorted(made, key=lambda made_listener: made_listener.name))
 
 
-def _places(seen: Perspective, listener: EgressListener) -> Iterator[Place]:
-    """Yield each service port of an egress listener with every address it is called at."""
+def conflicts(seen: Perspective, hostnames: Container[str]) -> tuple[Lost, ...]:
+    """Return the TCP ports of some services that others keep from being listened for."""
+    return tuple(_table(seen, hostnames).lost)
+
+
+def _table(seen: Perspective, only: Container[str] | None = None) -> _Table:
+    table = _Table()
+    for listener in seen.scope.egress:
+        if not listener.port and not listener.bind.startswith(("/", "unix://", "@")):
+            for entry in table.entries.values():
+                entry.locked = True
+        for place in _places(seen, listener, only):
+            _join(seen, place, table)
+    return table
+
+
+def _places(
+    seen: Perspective, listener: EgressListener, only: Container[str] | None
+) -> Iterator[Place]:
+    """Yield each service port of an egress listener with every address it is called at, the oldest first."""
     binds = not listener.capture or seen.view.interception is Interception.NONE
     wildcard = WILDCARD_V6 if seen.view.capabilities.ipv6 else WILDCARD
     bind = listener.bind or (LOOPBACK if binds else "")
-    for service in listener.services:
+    for service in sorted(listener.services, key=_age):
+        if only is not None and service.hostname not in only:
+            continue
         if seen.concrete(service) is not service:
             continue
         ports = service.ports
@@ -94,6 +135,10 @@ def _places(seen: Perspective, listener: EgressListener) -> Iterator[Place]:
                 listener=listener,
             )
             yield from _addressed(seen, place)
+
+
+def _age(service: Service) -> tuple[bool, str, str]:
+    return (not service.created, service.created, service.hostname)
 
 
 def _is_taken(seen: Perspective, bind: str, wildcard: str, port: Port) -> bool:
@@ -147,28 +192,32 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _join(seen: Perspective, place: Place, entries: dict[tuple[str, int], _Entry]) -> None:
+def _join(seen: Perspective, place: Place, table: _Table) -> None:
     """Give a service port its place: a new listener, or chains in the one that is there."""
-    key = (place.bind, place.port.number)
+    entries, key = table.entries, (place.bind, place.port.number)
     current = entries.get(key)
     if current is not None and current.locked:
+        table.lose(place, current.place)
         return
     protocol = place.port.protocol
     if protocol.is_http:
         _join_http(seen, place, entries, current)
         return
     if current is not None and _would_stall(protocol, current.place.port.protocol):
+        table.lose(place, current.place)
         return
     chains = tcp_chains(seen, place)
     if protocol is Protocol.AUTO and (current is None or current.protocol is not Protocol.AUTO):
         chains = (*chains, http_chain(seen, place, sniffed=True))
     if current is None or (protocol is Protocol.AUTO and current.protocol is Protocol.HTTP):
         entries[key] = _Entry(place, Protocol.AUTO if protocol is Protocol.AUTO else Protocol.TCP)
-        entries[key].merge(chains)
+        entries[key].merge(chains, place)
         return
     if current.protocol is not Protocol.TCP or protocol is Protocol.AUTO:
         current.protocol = Protocol.AUTO
-    current.merge(chains)
+    winner = current.merge(chains, place)
+    if winner is not None:
+        table.lose(place, winner, is_shared=True)
 
 
 def _join_http(
@@ -185,10 +234,11 @@ def _join_http(
     sniffed = not proxied and (place.on_wildcard or current is not None)
     chain = http_chain(seen, place, sniffed=sniffed)
     if current is None:
-        entry = _Entry(place, Protocol.AUTO if sniffed else Protocol.HTTP, [chain])
+        entry = _Entry(place, Protocol.AUTO if sniffed else Protocol.HTTP)
+        entry.merge((chain,), place)
         entries[place.bind, place.port.number] = entry
         return
-    current.merge((chain,))
+    current.merge((chain,), place)
     current.protocol = Protocol.AUTO
 
 
