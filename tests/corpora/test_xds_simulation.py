@@ -5,20 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from google.protobuf.json_format import ParseDict
 from tests.corpora.xds_walk import Call, Met, walk
 
-from rhumb.encode.listeners import listener
-from rhumb.encode.routes import route_configuration
-from rhumb.ir.listener import Listener
-from rhumb.ir.route import RouteConfiguration
-from rhumb.model.codec import Reader
-from rhumb.model.proxy import Proxy
-from rhumb.model.resource import Resource
-from rhumb.snapshot.build import World
-from rhumb.snapshot.view import View
-from rhumb.testing.world import mesh_config, world
-from rhumb.translate.proxy import resources
-from rhumb.xds.types import XdsType
+from rhumb.app.offline import configuration, load, node
+from rhumb.model.finding import Level
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpora" / "xds_simulation"
 PROTOCOL_ALPN = {"http": "http/1.1", "http2": "h2", "tcp": "istio"}
@@ -57,37 +50,33 @@ def test_calls_meet_what_istio_says(capsys: pytest.CaptureFixture[str]) -> None:
 
 def _wrong(case: dict[str, Any]) -> str:
     """Return what differs from the expectation, empty when nothing does."""
-    found: list[Resource] = []
-    reader = Reader()
-    for name in case["configs"]:
-        for document in reader.read((CORPUS / name).read_text(), name):
-            if document.resource is None and document.key is None:
-                raise NotRunError("a kind that is not read yet")
-            if document.resource is not None:
-                found.append(document.resource)
-    if case.get("mesh_config"):
-        mode = case["mesh_config"].get("outboundTrafficPolicy", {}).get("mode")
-        if mode == "ALLOW_ANY_DYNAMIC_DNS":
-            raise NotRunError("outboundTrafficPolicy ALLOW_ANY_DYNAMIC_DNS")
-        found += mesh_config(json.dumps(case["mesh_config"]))
-    snapshot = world(found)
-    view = snapshot.view(_proxy(case["proxy"]))
+    said = case.get("mesh_config")
+    mesh = ("mesh.yaml", json.dumps(said).encode()) if said else None
+    loaded = load(
+        [(name, (CORPUS / name).read_bytes()) for name in case["configs"]], mesh_config=mesh
+    )
+    for finding in loaded.findings:
+        if finding.level is Level.ERROR and finding.location.file == "mesh.yaml":
+            raise NotRunError(finding.text())
+    if any("HTTPRoute" in finding.message for finding in loaded.findings):
+        raise NotRunError("a kind that is not read yet")
+    found = configuration(loaded.world, node(json.dumps(_node(case["proxy"])).encode()))
+    assert not [f.text() for f in found.findings if f.level is Level.ERROR]
+    routes = {
+        str(each["name"]): ParseDict(each, RouteConfiguration())
+        for each in found.sections["routes"]
+    }
     if "expect_route_config" in case:
-        return _wrong_routes(case["expect_route_config"], snapshot, view)
-    found_listeners = resources(snapshot, view, XdsType.LDS)
-    listeners = [listener(v) for v in found_listeners if isinstance(v, Listener)]
-    found_routes = resources(snapshot, view, XdsType.RDS)
-    routes = [route_configuration(v) for v in found_routes if isinstance(v, RouteConfiguration)]
-    met = walk(_call(case["call"]), listeners, {r.name: r for r in routes})
+        return _wrong_routes(case["expect_route_config"], routes)
+    listeners = [ParseDict(each, Listener()) for each in found.sections["listeners"]]
+    met = walk(_call(case["call"]), listeners, routes)
     return _differs(met, case["expect"])
 
 
-def _wrong_routes(expected: dict[str, Any], snapshot: World, view: View) -> str:
-    name = expected["name"]
-    tables = resources(snapshot, view, XdsType.RDS, frozenset({name}))
-    if not tables or not isinstance(tables[0], RouteConfiguration):
-        return f"no route configuration {name}"
-    table = route_configuration(tables[0])
+def _wrong_routes(expected: dict[str, Any], routes: dict[str, RouteConfiguration]) -> str:
+    table = routes.get(expected["name"])
+    if table is None:
+        return f"no route configuration {expected['name']}"
     for domain, clusters in expected["virtual_host_domain_to_clusters"].items():
         hosts = [v for v in table.virtual_hosts if domain in v.domains]
         got = sorted(r.route.cluster for v in hosts for r in v.routes) or None
@@ -110,14 +99,17 @@ def _spelling(got: str, expected: str) -> str:
     return got if ".svc." in expected else got.removesuffix(".svc.cluster.local")
 
 
-def _proxy(said: dict[str, Any]) -> Proxy:
+def _node(said: dict[str, Any]) -> dict[str, Any]:
+    """Return the Node that such a proxy sends."""
     address = said["ip_addresses"][0]
     namespace = said["config_namespace"]
     metadata = {"NAMESPACE": namespace, "LABELS": said.get("labels", {}), **said["metadata"]}
     name = said["id"].split(".")[0]
-    node_id = f"{said['type']}~{address}~{name}.{namespace}~{said['dns_domain']}"
     metadata["INSTANCE_IPS"] = ",".join(said["ip_addresses"])
-    return Proxy.parse(node_id, metadata)
+    return {
+        "id": f"{said['type']}~{address}~{name}.{namespace}~{said['dns_domain']}",
+        "metadata": metadata,
+    }
 
 
 def _call(said: dict[str, Any]) -> Call:

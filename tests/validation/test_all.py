@@ -113,7 +113,6 @@ ROWS: list[tuple[str, str, str]] = [
     ("PeerAuthentication", "selector: {matchLabels: {a: 'b*'}}", "wildcard not allowed in label value match"),
     # Service
     ("Service", "type: External", "Unsupported value"),
-    ("Service", "ports: [{port: 80}, {port: 81}]", "several ports need names"),
     ("Service", "ports: [{port: 0}]", "port number 0 must be in the range 1..65535"),
 ]  # fmt: skip
 
@@ -141,6 +140,8 @@ def test_what_istio_refuses_is_refused_in_its_words(kind: str, spec: str, messag
         ("Gateway", "servers: [{port: {number: 443, name: x, protocol: HTTPS}, hosts: ['*'], tls: {serverCertificate: a, privateKey: b}}]", "PASSTHROUGH mode does not use certificates, they will be ignored"),
         ("ServiceEntry", "hosts: ['*a.com'], resolution: NONE", 'partial wildcard "*a.com" not allowed'),
         ("Sidecar", "egress: [{hosts: ['*/*', 'a/*']}]", "`*/*` host select all resources"),
+        ("Service", "ports: [{port: 80}, {port: 81, name: a}]", "several ports need names"),
+        ("Service", "ports: [{port: 80, name: a}, {port: 81, name: a}]", 'Duplicate value: "a"'),
     ],
 )  # fmt: skip
 def test_what_istio_warns_of_is_a_warning(kind: str, spec: str, message: str) -> None:

@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "run": "Add one workload to a running local mesh.",
     "serve": "Run the control plane.",
     "status": "Show every proxy: identity, certificate, xDS state.",
+    "translate": "Show the whole configuration of one proxy, from files alone.",
     "up": "Start a local mesh from rhumb.yaml, or bring it up to date.",
     "validate": "Check configuration files.",
     "version": "Print versions.",

@@ -2,20 +2,16 @@
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import msgspec
 
-from rhumb.base.errors import RhumbError
+from rhumb.cli import inputs
 from rhumb.cli.printer import Exit, say
 from rhumb.model.codec import Document
 from rhumb.model.finding import Finding, Level
 from rhumb.model.resource import Key, Location, Resource
-from rhumb.sources.scan import scan
 from rhumb.validation.load import Loader
-
-_COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 
 
 @click.command()
@@ -45,14 +41,14 @@ def command(paths: tuple[str, ...], namespace: str, output: str) -> None:
     warnings; 1 when one is rejected; 2 when the check itself could not run.
     """
     checked, loader = _Checked(), Loader()
-    for file, text in _texts(paths):
+    for file, text in inputs.texts(paths):
         checked.take(loader.load(text, file, namespace=namespace))
     if output == "json":
         rows = [_row(finding) for finding in checked.findings]
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
     else:
         for finding in checked.findings:
-            click.echo(_line(finding))
+            click.echo(inputs.line(finding))
     say(checked.summary())
     sys.exit(Exit.FOUND if checked.has_errors else Exit.OK)
 
@@ -94,28 +90,6 @@ class _Checked:
         return f"{len(self._accepted)} accepted, {self._rejected} rejected, {warnings} warnings"
 
 
-def _texts(paths: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
-    for path in paths:
-        if path == "-":
-            yield "-", sys.stdin.buffer.read()
-            continue
-        root = Path(path)
-        if not root.exists():
-            raise RhumbError(f"{path} does not exist", hint="name a file or a directory with -f")
-        found = sorted(scan([root]))
-        if not found:
-            raise RhumbError(
-                f"{path} holds no configuration", hint="files must end in .yaml, .yml or .json"
-            )
-        for file in found:
-            try:
-                yield file, Path(file).read_bytes()
-            except OSError as error:
-                raise RhumbError(
-                    f"cannot read {file}: {error.strerror}", hint="check its permissions"
-                ) from error
-
-
 def _row(finding: Finding) -> dict[str, object]:
     key = finding.key
     return {
@@ -129,8 +103,3 @@ def _row(finding: Finding) -> dict[str, object]:
         "message": finding.message,
         "fix": finding.fix,
     }
-
-
-def _line(finding: Finding) -> str:
-    level = click.style(finding.level.value, fg=_COLOURS[finding.level], bold=True)
-    return finding.text().replace(f": {finding.level.value}: ", f": {level}: ", 1)

@@ -7,6 +7,7 @@ from rhumb.validation.rules import Report
 
 _TYPES = ("", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 _PROTOCOLS = ("", "TCP", "UDP", "SCTP")
+_KUBERNETES = "Kubernetes refuses such a Service; give each port a name of its own"
 
 
 def check_service(_resource: Resource, spec: Service, report: Report) -> None:
@@ -46,11 +47,11 @@ def _check_ports(report: Report, spec: Service) -> None:
         if isinstance(port.target_port, int) and port.target_port:
             report.error(f"{at}.targetPort", rules.port(port.target_port))
         if len(spec.ports) > 1 and not port.name:
-            report.error(f"{at}.name", "Required value: several ports need names")
+            report.warn(f"{at}.name", "Required value: several ports need names", _KUBERNETES)
         elif port.name:
             report.error(f"{at}.name", rules.port_name(port.name))
         if port.name and port.name in names:
-            report.error(f"{at}.name", f'Duplicate value: "{port.name}"')
+            report.warn(f"{at}.name", f'Duplicate value: "{port.name}"', _KUBERNETES)
         if (port.port, port.protocol or "TCP") in numbers:
             report.error(f"{at}.port", f"Duplicate value: {port.port}")
         names.add(port.name)

@@ -1,0 +1,53 @@
+"""Configuration files as arguments of commands, and what is wrong with them as lines."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from rhumb.base.errors import RhumbError
+from rhumb.model.finding import Finding, Level
+from rhumb.sources.scan import scan
+
+_COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "cyan"}
+
+STANDARD_INPUT = "-"
+
+
+def texts(paths: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and content of each configuration file, those of a directory in order; `-` is standard input.
+
+    Raises RhumbError for a path that is missing, empty or unreadable.
+    """
+    for path in paths:
+        if path == STANDARD_INPUT:
+            yield path, sys.stdin.buffer.read()
+            continue
+        root = Path(path)
+        if not root.exists():
+            raise RhumbError(f"{path} does not exist", hint="name a file or a directory with -f")
+        found = sorted(scan([root]))
+        if not found:
+            raise RhumbError(
+                f"{path} holds no configuration", hint="files must end in .yaml, .yml or .json"
+            )
+        yield from ((file, content(file)) for file in found)
+
+
+def content(path: str) -> bytes:
+    """Return the content of one file, or of standard input for `-`. Raises RhumbError."""
+    if path == STANDARD_INPUT:
+        return sys.stdin.buffer.read()
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise RhumbError(
+            f"cannot read {path}: {error.strerror}", hint="check the name and its permissions"
+        ) from error
+
+
+def line(finding: Finding) -> str:
+    """Return a finding on one line, its level in colour."""
+    level = click.style(finding.level.value, fg=_COLOURS[finding.level], bold=True)
+    return finding.text().replace(f": {finding.level.value}: ", f": {level}: ", 1)

@@ -1,0 +1,120 @@
+"""`rhumb translate`: what one proxy would be sent, from files alone."""
+
+import sys
+
+import click
+import msgspec
+
+from rhumb.app import offline
+from rhumb.cli import inputs
+from rhumb.cli.printer import Exit
+from rhumb.model.finding import Level
+from rhumb.model.proxy import Proxy
+from rhumb.snapshot.build import World
+from rhumb.xds.types import XdsType
+
+_TYPES = {kind.short.lower(): kind for kind in offline.SECTIONS}
+
+
+def _types(_context: click.Context, _option: click.Parameter, said: str) -> tuple[XdsType, ...]:
+    wanted = [each.strip().lower() for each in said.split(",") if each.strip()]
+    unknown = [each for each in wanted if each not in _TYPES]
+    if unknown or not wanted:
+        raise click.BadParameter(f'"{",".join(unknown)}" is none of {", ".join(_TYPES)}')
+    return tuple(_TYPES[each] for each in wanted)
+
+
+@click.command(epilog="Example: rhumb translate -f mesh/ --workload reviews-v1.default --type rds")
+@click.option(
+    "-f",
+    "--file",
+    "paths",
+    multiple=True,
+    required=True,
+    metavar="PATH",
+    help="File or directory (with all below it), - for standard input; may be repeated.",
+)
+@click.option(
+    "--node", metavar="FILE", help="The proxy: an Envoy Node in JSON; - for standard input."
+)
+@click.option(
+    "--workload", metavar="NAME.NAMESPACE", help="The proxy: that of a workload in the files."
+)
+@click.option(
+    "--type",
+    "kinds",
+    default=",".join(_TYPES),
+    show_default=True,
+    callback=_types,
+    help="Only these, separated by commas.",
+)
+@click.option(
+    "-o", "--output", type=click.Choice(["json", "yaml"]), default="json", show_default=True
+)
+@click.option("--mesh-config", metavar="FILE", help="MeshConfig, or the ConfigMap that holds it.")
+@click.option(
+    "-n", "--namespace", default="default", show_default=True, help="For objects that name none."
+)
+@click.option(
+    "--root-namespace",
+    default="istio-system",
+    show_default=True,
+    help="Namespace whose policies hold for the whole mesh.",
+)
+def command(
+    paths: tuple[str, ...],
+    node: str | None,
+    workload: str | None,
+    kinds: tuple[XdsType, ...],
+    output: str,
+    mesh_config: str | None,
+    namespace: str,
+    root_namespace: str,
+) -> None:
+    """Show the whole configuration of one proxy, from files alone.
+
+    Prints one object with the keys listeners, routes, clusters, endpoints,
+    secrets and extensions: Envoy's resources in protobuf JSON with original
+    field names, sorted by name. Routes and endpoints are complete, however
+    they are delivered to a running proxy. Secrets that the agent has are names
+    only; private keys are never printed.
+
+    What is wrong with the files goes to standard error. Exit code: 0 also with
+    warnings; 1 when an object is rejected (the others are translated); 2 when
+    nothing could be translated.
+    """
+    if (node is None) == (workload is None):
+        raise click.UsageError("give either --node FILE or --workload NAME.NAMESPACE")
+    if (*paths, node, mesh_config).count(inputs.STANDARD_INPUT) > 1:
+        raise click.UsageError("standard input (-) can be read once only")
+    mesh = (mesh_config, inputs.content(mesh_config)) if mesh_config is not None else None
+    loaded = offline.load(
+        inputs.texts(paths), mesh_config=mesh, namespace=namespace, root_namespace=root_namespace
+    )
+    for finding in loaded.findings:
+        click.echo(inputs.line(finding), err=True)
+    found = offline.configuration(loaded.world, _proxy(loaded.world, node, workload), kinds)
+    for finding in found.findings:
+        click.echo(inputs.line(finding), err=True)
+    click.echo(_text(found.sections, output))
+    has_errors = any(f.level is Level.ERROR for f in (*loaded.findings, *found.findings))
+    sys.exit(Exit.FOUND if has_errors else Exit.OK)
+
+
+def _proxy(world: World, node: str | None, workload: str | None) -> Proxy:
+    if node is not None:
+        return offline.node(inputs.content(node))
+    from rhumb.app.workloads import proxy_of  # noqa: PLC0415 - the agent's settings take their time
+
+    assert workload is not None
+    return proxy_of(world.resources, workload)
+
+
+def _text(value: object, output: str) -> str:
+    if output == "json":
+        packed = msgspec.json.encode(value, order="sorted")
+        return msgspec.json.format(packed, indent=2).decode()
+    import yaml  # noqa: PLC0415 - only here
+
+    text: str = yaml.dump(value, Dumper=yaml.CSafeDumper, allow_unicode=True, width=120)
+    return text.rstrip("\n")
