@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rhumb.local import check, linux
+from rhumb.local import linux
+from rhumb.local.check import run as check
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples" / "bookinfo"
 

@@ -17,7 +17,8 @@ from rich.table import Table
 from rhumb.base.errors import RhumbError
 from rhumb.cli import tables
 from rhumb.cli.printer import Exit, say
-from rhumb.local import check, control, state, traffic, up
+from rhumb.local import control, state, traffic, up
+from rhumb.local.check import run as check
 from rhumb.local.state import State
 
 _PAGE = "http://127.0.0.1:{port}/productpage"

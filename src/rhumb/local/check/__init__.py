@@ -1,0 +1,1 @@
+"""Every scenario of the Bookinfo sample, tried against a running mesh."""
