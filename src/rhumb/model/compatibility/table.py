@@ -1,8 +1,8 @@
 """The table: kind -> message -> field -> what becomes of it.
 
-To support one more field, move its name in `traffic.py`, `kubernetes.py` or `mesh.py` to the
-supported ones; a field that is new in a Struct needs an entry in the same change. Messages below a
-field that is not supported have no entries: nothing in them has an effect.
+To support one more field, move its name in `traffic.py` or one of its neighbours to the supported
+ones; a field that is new in a Struct needs an entry in the same change. Messages below a field that
+is not supported have no entries: nothing in them has an effect.
 """
 
 import typing
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from rhumb.model.compatibility import kubernetes, mesh, traffic
+from rhumb.model.compatibility import kubernetes, mesh, patches, traffic
 from rhumb.model.compatibility.entry import Entry, State, Table
 from rhumb.model.kinds.wire import Kind
 
-TABLE: Table = {**traffic.TABLE, **mesh.TABLE, **kubernetes.TABLE}
+TABLE: Table = {**traffic.TABLE, **mesh.TABLE, **patches.TABLE, **kubernetes.TABLE}
 
 
 class Field(msgspec.Struct, frozen=True):

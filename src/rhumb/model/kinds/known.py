@@ -7,7 +7,7 @@ from rhumb.model.kinds.table import CORE, NETWORKING, SECURITY
 
 NOT_YET: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        NETWORKING: ("EnvoyFilter", "ProxyConfig"),
+        NETWORKING: ("ProxyConfig",),
         SECURITY: ("AuthorizationPolicy", "RequestAuthentication"),
         "telemetry.istio.io": ("Telemetry",),
         "extensions.istio.io": ("WasmPlugin", "TrafficExtension"),

@@ -31,3 +31,13 @@ class LabelSelector(Kind, frozen=True, kw_only=True):
 
     match_labels: Mapping[str, str] = NONE
     match_expressions: tuple[LabelSelectorRequirement, ...] = ()
+
+
+class TargetReference(Kind, frozen=True, kw_only=True):
+    """An object that a policy is attached to (Istio's PolicyTargetReference)."""
+
+    group: str = ""
+    kind: str = ""
+    name: str = ""
+    namespace: str = ""
+    """Must be empty: the policy's own."""

@@ -3,6 +3,7 @@
 import msgspec
 
 from rhumb.model.kinds.destination_rule import DestinationRule
+from rhumb.model.kinds.envoy_filter import EnvoyFilter
 from rhumb.model.kinds.gateway import Gateway
 from rhumb.model.kinds.kubernetes import ConfigMap, Namespace, Secret, Service, ServiceAccount
 from rhumb.model.kinds.mesh_config import MeshConfig
@@ -78,6 +79,13 @@ KINDS: tuple[KindInfo, ...] = (
     _networking(WorkloadEntry, "workloadentries", "we"),
     _networking(WorkloadGroup, "workloadgroups", "wg"),
     _networking(Sidecar, "sidecars"),
+    KindInfo(
+        group=NETWORKING,
+        kind="EnvoyFilter",
+        struct=EnvoyFilter,
+        versions=("v1alpha3",),
+        plural="envoyfilters",
+    ),
     KindInfo(
         group=SECURITY,
         kind="PeerAuthentication",
