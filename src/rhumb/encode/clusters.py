@@ -7,7 +7,10 @@ from envoy.config.core.v3 import base_pb2 as core
 from envoy.config.core.v3 import config_source_pb2 as source
 from envoy.config.core.v3 import protocol_pb2 as protocol
 from envoy.config.core.v3 import proxy_protocol_pb2 as proxy
+from envoy.extensions.clusters.common.dns.v3 import dns_pb2 as dns_common
+from envoy.extensions.clusters.dns.v3 import dns_cluster_pb2 as dns
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward
+from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2 as cares
 from envoy.extensions.transport_sockets.proxy_protocol.v3 import (
     upstream_proxy_protocol_pb2 as upstream_proxy,
 )
@@ -16,6 +19,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from rhumb.encode import tls
 from rhumb.encode.endpoints import load_assignment
+from rhumb.encode.filters import dynamic_forward_proxy
 from rhumb.encode.pack import pack
 from rhumb.ir.cluster import (
     Balance,
@@ -26,14 +30,15 @@ from rhumb.ir.cluster import (
     Limits,
     LoadBalancing,
     Outlier,
+    ZoneAware,
 )
 
+_DNS_JITTER_MS = 100
+_QUERIES_PER_SOCKET = 100
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _DISCOVERY = {
     Discovery.EDS: pb.Cluster.EDS,
     Discovery.STATIC: pb.Cluster.STATIC,
-    Discovery.STRICT_DNS: pb.Cluster.STRICT_DNS,
-    Discovery.LOGICAL_DNS: pb.Cluster.LOGICAL_DNS,
     Discovery.ORIGINAL_DST: pb.Cluster.ORIGINAL_DST,
 }
 _BALANCE = {
@@ -70,27 +75,57 @@ def cluster(value: Cluster) -> pb.Cluster:
 
 def _discovery(out: pb.Cluster, value: Cluster) -> None:
     if value.discovery is Discovery.DYNAMIC_FORWARD_PROXY:
-        config = forward.ClusterConfig()
-        config.dns_cache_config.name = "dynamic_forward_proxy"
-        config.dns_cache_config.dns_lookup_family = pb.Cluster.V4_PREFERRED
-        out.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
-        out.cluster_type.typed_config.CopyFrom(pack(config))
+        _dynamic(out, value)
         return
-    out.type = _DISCOVERY[value.discovery]
+    if value.discovery in (Discovery.STRICT_DNS, Discovery.LOGICAL_DNS):
+        _dns(out, value)
+    else:
+        out.type = _DISCOVERY[value.discovery]
     if value.discovery is Discovery.EDS:
         eds = out.eds_cluster_config
         eds.service_name = value.name
         eds.eds_config.resource_api_version = source.ApiVersion.V3
         eds.eds_config.ads.SetInParent()
-        # Wait for endpoints however long they take: a cluster without them answers 503.
+        # As Istio: never take a late answer for "no endpoints". A changed cluster keeps its old
+        # endpoints while it waits, and the control plane answers every request for endpoints.
         eds.eds_config.initial_fetch_timeout.CopyFrom(Duration())
-    if value.discovery in (Discovery.STRICT_DNS, Discovery.LOGICAL_DNS):
-        out.respect_dns_ttl = True
-        out.dns_refresh_rate.FromMilliseconds(value.dns_refresh_ms)
-        out.dns_jitter.FromMilliseconds(100)
-        out.dns_lookup_family = pb.Cluster.V6_ONLY if value.ipv6 else pb.Cluster.V4_ONLY
+    if value.port_override:
+        out.original_dst_lb_config.upstream_port_override.value = value.port_override
     if value.assignment is not None:
         out.load_assignment.CopyFrom(load_assignment(value.assignment))
+
+
+def _dns(out: pb.Cluster, value: Cluster) -> None:
+    config = dns.DnsCluster(
+        respect_dns_ttl=True,
+        dns_lookup_family=_family(ipv6=value.ipv6),
+        all_addresses_in_single_endpoint=value.discovery is Discovery.LOGICAL_DNS,
+    )
+    config.dns_refresh_rate.FromMilliseconds(value.dns_refresh_ms)
+    config.dns_jitter.FromMilliseconds(_DNS_JITTER_MS)
+    resolver = cares.CaresDnsResolverConfig()
+    # A socket that is used for ever may be forgotten by a NAT on the way.
+    resolver.udp_max_queries.value = _QUERIES_PER_SOCKET
+    config.typed_dns_resolver_config.name = "envoy.network.dns_resolver.cares"
+    config.typed_dns_resolver_config.typed_config.CopyFrom(pack(resolver))
+    out.cluster_type.name = "envoy.clusters.dns"
+    out.cluster_type.typed_config.CopyFrom(pack(config))
+
+
+def _dynamic(out: pb.Cluster, value: Cluster) -> None:
+    """Spell a cluster that resolves the host of each request; filters share its cache."""
+    http = value.http
+    config = forward.ClusterConfig(
+        dns_cache_config=dynamic_forward_proxy.cache(),
+        # Envoy asks to confirm that certificates are not checked against the host.
+        allow_insecure_cluster_options=http is None or not (http.auto_sni and http.auto_san),
+    )
+    out.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
+    out.cluster_type.typed_config.CopyFrom(pack(config))
+
+
+def _family(*, ipv6: bool) -> dns_common.DnsLookupFamily.ValueType:
+    return dns_common.V6_ONLY if ipv6 else dns_common.V4_ONLY
 
 
 def _balancing(out: pb.Cluster, value: LoadBalancing) -> None:
@@ -99,6 +134,8 @@ def _balancing(out: pb.Cluster, value: LoadBalancing) -> None:
     common.healthy_panic_threshold.value = value.panic_percent
     if value.locality_weighted and value.balance is not Balance.CLUSTER_PROVIDED:
         common.locality_weighted_lb_config.SetInParent()
+    elif value.zone_aware is not None and value.balance is not Balance.CLUSTER_PROVIDED:
+        _zone_aware(common.zone_aware_lb_config, value.zone_aware)
     if value.balance is Balance.RING_HASH:
         out.ring_hash_lb_config.minimum_ring_size.value = value.ring_size or 1024
     if value.balance is Balance.MAGLEV and value.table_size:
@@ -116,6 +153,14 @@ def _balancing(out: pb.Cluster, value: LoadBalancing) -> None:
     config.min_weight_percent.value = slow.minimum_percent
     config.aggression.default_value = slow.aggression
     config.aggression.runtime_key = "rhumb.slow_start.aggression"
+
+
+def _zone_aware(out: pb.Cluster.CommonLbConfig.ZoneAwareLbConfig, value: ZoneAware) -> None:
+    out.SetInParent()
+    if not value.enabled:
+        out.routing_enabled.value = 0
+    if value.min_cluster_size is not None:
+        out.min_cluster_size.value = value.min_cluster_size
 
 
 def _limits(out: pb.Cluster, value: Limits) -> None:
@@ -152,6 +197,7 @@ def _http(out: pb.Cluster, value: HttpOptions) -> None:
         common.max_requests_per_connection.value = value.max_requests_per_connection
     if value.auto_sni:
         options.upstream_http_protocol_options.auto_sni = True
+    if value.auto_san:
         options.upstream_http_protocol_options.auto_san_validation = True
     for code in value.outlier_codes:
         matcher = options.outlier_detection.error_matcher.or_match.rules

@@ -1,5 +1,7 @@
 """TLS contexts as Envoy transport sockets."""
 
+import ipaddress
+
 from envoy.config.core.v3 import base_pb2 as core
 from envoy.config.core.v3 import config_source_pb2 as source
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2 as raw
@@ -102,9 +104,7 @@ def _validation(context: tls.CommonTlsContext, value: Validation) -> None:
     for prefix in value.uri_prefixes:
         _name(checks, common.SubjectAltNameMatcher.URI, string.StringMatcher(prefix=prefix))
     for name in value.exact_names:
-        uri = "://" in name
-        kind = common.SubjectAltNameMatcher.URI if uri else common.SubjectAltNameMatcher.DNS
-        _name(checks, kind, string.StringMatcher(exact=name))
+        _name(checks, _san_type(name), string.StringMatcher(exact=name))
     checks.verify_certificate_spki.extend(value.spki_pins)
     checks.verify_certificate_hash.extend(value.hash_pins)
     if value.root_file:
@@ -124,6 +124,18 @@ def _validation(context: tls.CommonTlsContext, value: Validation) -> None:
     combined = context.combined_validation_context
     combined.default_validation_context.CopyFrom(checks)
     combined.validation_context_sds_secret_config.CopyFrom(secret_config(value.roots))
+
+
+def _san_type(name: str) -> common.SubjectAltNameMatcher.SanType.ValueType:
+    if "://" in name:
+        return common.SubjectAltNameMatcher.URI
+    if "@" in name:
+        return common.SubjectAltNameMatcher.EMAIL
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return common.SubjectAltNameMatcher.DNS
+    return common.SubjectAltNameMatcher.IP_ADDRESS
 
 
 def _name(

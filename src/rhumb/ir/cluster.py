@@ -48,6 +48,14 @@ class SlowStart(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     aggression: float = 1.0
 
 
+class ZoneAware(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
+    """Envoy's zone aware routing, on or expressly off."""
+
+    enabled: bool = True
+    min_cluster_size: int | None = None
+    """None: Envoy's 6."""
+
+
 class LoadBalancing(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     """The policy with its settings."""
 
@@ -58,6 +66,7 @@ class LoadBalancing(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     """Maglev; 0: Envoy's."""
     slow_start: SlowStart | None = None
     locality_weighted: bool = False
+    zone_aware: ZoneAware | None = None
     panic_percent: float = 0.0
 
 
@@ -102,6 +111,7 @@ class HttpOptions(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     keepalive_interval_ms: int = 0
     keepalive_timeout_ms: int = 0
     auto_sni: bool = False
+    auto_san: bool = False
     outlier_codes: tuple[int, ...] = ()
 
 
@@ -135,6 +145,8 @@ class Cluster(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     """TLS for every endpoint."""
     proxy_protocol: str = ""
     """V1 or V2."""
+    port_override: int = 0
+    """ORIGINAL_DST: port that replaces the one that the connection meant; 0: none."""
     bind_address: str = ""
     """Source address of connections."""
     dns_refresh_ms: int = 60_000

@@ -80,6 +80,8 @@ class UpstreamTls(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     validation: Validation = Validation()
     sni: str = ""
     auto_sni: bool = False
-    """Take SNI from the request's host, and check the certificate against it."""
+    """Take SNI from the request's host ..."""
+    auto_san: bool = False
+    """... and check the certificate against it."""
     alpn: tuple[str, ...] = ()
     parameters: TlsParameters = TlsParameters()

@@ -68,9 +68,11 @@ def _outbound(
     policy = traffic_policy.effective(rule, subset, port.number, mesh)
     name = names.OutboundCluster(port.number, service.hostname, subset.name if subset else "")
     identities = upstream_tls.accounts(mesh, service, snapshot.endpoints(service))
-    version = _version(policy, port, snapshot)
-    tls = upstream_tls.explicit(view, name, policy.tls, identities, version) if policy.tls else None
-    mtls = None
+    version = traffic_policy.http_version(policy, port, mesh)
+    tls = mtls = None
+    if policy.tls is not None and not upstream_tls.is_withheld(view, rule, policy.tls):
+        peers = upstream_tls.proven(service, policy.tls, identities)
+        tls = upstream_tls.explicit(view, name, policy.tls, peers, version)
     discovery = _discovery(service, policy)
     if policy.tls is None and mesh.auto_mtls and not service.mesh_external:
         context = upstream_tls.automatic(view, name, identities, version)
@@ -82,7 +84,6 @@ def _outbound(
     if discovery in (ir.Discovery.ORIGINAL_DST, ir.Discovery.DYNAMIC_FORWARD_PROXY):
         balancing = ir.LoadBalancing(balance=ir.Balance.CLUSTER_PROVIDED)
     inline = discovery in (ir.Discovery.STRICT_DNS, ir.Discovery.LOGICAL_DNS)
-    auto_sni = tls is not None and tls.auto_sni
     return ir.Cluster(
         name=str(name),
         discovery=discovery,
@@ -93,7 +94,7 @@ def _outbound(
         else None,
         load_balancing=balancing,
         limits=traffic_policy.limits(policy, mesh),
-        http=traffic_policy.http_options(policy, port, mesh, auto_sni=auto_sni),
+        http=traffic_policy.http_options(policy, port, mesh, tls),
         outlier=traffic_policy.outlier(policy),
         mtls=mtls,
         tls=tls,
@@ -106,11 +107,6 @@ def _outbound(
         config=_config(found),
         origin=_origins(service, found, rule, subset),
     )
-
-
-def _version(policy: Effective, port: Port, snapshot: Snapshot) -> ir.HttpVersion | None:
-    options = traffic_policy.http_options(policy, port, snapshot.mesh, auto_sni=False)
-    return options.version if options else None
 
 
 def _discovery(service: Service, policy: Effective) -> ir.Discovery:

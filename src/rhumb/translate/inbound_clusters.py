@@ -117,7 +117,7 @@ def _cluster(
     cited: tuple[Origin, ...],
 ) -> ir.Cluster:
     name = str(names.InboundCluster(number))
-    options = traffic_policy.http_options(policy, port, snapshot.mesh, auto_sni=False)
+    options = traffic_policy.http_options(policy, port, snapshot.mesh)
     idle = options.idle_timeout_ms if options else None
     return ir.Cluster(
         name=name,

@@ -1,10 +1,9 @@
 """Which blocks of a traffic policy are in force for one port of one subset (istio-api: Resolution)."""
 
-from collections.abc import Iterator
-
 import msgspec
 
 from rhumb.ir import cluster as ir
+from rhumb.ir.tls import UpstreamTls
 from rhumb.model.kinds.destination_rule import (
     ClientTls,
     ConnectionPool,
@@ -43,36 +42,47 @@ def effective(
 ) -> Effective:
     """Return port level over subset over rule over mesh; each block as a whole.
 
-    A port-level entry replaces load balancer, pool, outlier detection and TLS together: what it does
-    not say is unset, not inherited.
+    A port-level entry replaces the policy of its level: what it does not say is unset, not inherited.
+    That of a subset leaves tunnel, PROXY protocol and retry budget of the rule (Istio: MergeTrafficPolicy).
     """
-    default = mesh.config.default_traffic_policy
-    found = Effective(
-        connection_pool=default.connection_pool if default else None,
-        outlier_detection=default.outlier_detection if default else None,
-    )
-    port_level: PortTrafficPolicy | None = None
-    for policy in _policies(rule, subset):
-        found = _overlay(found, policy)
-        for entry in policy.port_level_settings:
-            if entry.port is not None and entry.port.number == port:
-                port_level = entry
-    if port_level is None:
-        return found
-    return msgspec.structs.replace(
-        found,
-        load_balancer=port_level.load_balancer,
-        connection_pool=port_level.connection_pool,
-        outlier_detection=port_level.outlier_detection,
-        tls=port_level.tls,
-    )
-
-
-def _policies(rule: DestinationRule | None, subset: Subset | None) -> Iterator[TrafficPolicy]:
+    found = Effective()
     if rule is not None and rule.traffic_policy is not None:
-        yield rule.traffic_policy
+        at_port = _at_port(rule.traffic_policy, port)
+        found = _whole(rule.traffic_policy) if at_port is None else _blocks(Effective(), at_port)
+    default = mesh.config.default_traffic_policy
+    if default is not None:
+        found = msgspec.structs.replace(
+            found,
+            connection_pool=found.connection_pool or default.connection_pool,
+            outlier_detection=found.outlier_detection or default.outlier_detection,
+        )
     if subset is not None and subset.traffic_policy is not None:
-        yield subset.traffic_policy
+        at_port = _at_port(subset.traffic_policy, port)
+        if at_port is not None:
+            return _blocks(found, at_port)
+        found = _overlay(found, subset.traffic_policy)
+    return found
+
+
+def _at_port(policy: TrafficPolicy, port: int) -> PortTrafficPolicy | None:
+    for entry in policy.port_level_settings:
+        if entry.port is not None and entry.port.number == port:
+            return entry
+    return None
+
+
+def _whole(policy: TrafficPolicy) -> Effective:
+    return _overlay(Effective(), policy)
+
+
+def _blocks(below: Effective, entry: PortTrafficPolicy) -> Effective:
+    return msgspec.structs.replace(
+        below,
+        load_balancer=entry.load_balancer,
+        connection_pool=entry.connection_pool,
+        outlier_detection=entry.outlier_detection,
+        tls=entry.tls,
+    )
 
 
 def _overlay(below: Effective, policy: TrafficPolicy) -> Effective:
@@ -100,7 +110,7 @@ def limits(policy: Effective, mesh: Mesh) -> ir.Limits:
         max_requests=(http.http2_max_requests if http else 0) or ir.UNLIMITED,
         max_retries=(http.max_retries if http else 0) or ir.UNLIMITED,
         connect_timeout_ms=timeout.ms if timeout else mesh.connect_timeout_ms,
-        keepalive=_keepalive(keepalive or mesh.config.tcp_keepalive),
+        keepalive=_keepalive(mesh.config.tcp_keepalive, keepalive),
         retry_budget=ir.RetryBudget(
             percent=20.0 if budget.percent is None else budget.percent,
             minimum=budget.min_retry_concurrency or 3,
@@ -110,20 +120,24 @@ def limits(policy: Effective, mesh: Mesh) -> ir.Limits:
     )
 
 
-def _keepalive(found: TcpKeepalive | None) -> ir.Keepalive | None:
-    if found is None:
-        return None
-    return ir.Keepalive(
-        probes=found.probes,
-        time_s=int(found.time.seconds) if found.time else 0,
-        interval_s=int(found.interval.seconds) if found.interval else 0,
-    )
+def _keepalive(*levels: TcpKeepalive | None) -> ir.Keepalive | None:
+    """Merge the mesh's settings with those of a rule, value by value."""
+    found: ir.Keepalive | None = None
+    for level in levels:
+        if level is not None:
+            below = found or ir.Keepalive()
+            found = ir.Keepalive(
+                probes=level.probes or below.probes,
+                time_s=int(level.time.seconds) if level.time else below.time_s,
+                interval_s=int(level.interval.seconds) if level.interval else below.interval_s,
+            )
+    return found
 
 
 def http_options(
-    policy: Effective, port: Port, mesh: Mesh, *, auto_sni: bool
+    policy: Effective, port: Port, mesh: Mesh, tls: UpstreamTls | None = None
 ) -> ir.HttpOptions | None:
-    """Return protocol options of an outbound cluster; None for TCP ports."""
+    """Return protocol options of a cluster whose endpoints are reached with `tls`; None for TCP ports."""
     if port.protocol.is_tcp:
         return None
     pool = policy.connection_pool
@@ -132,7 +146,7 @@ def http_options(
     outlier = policy.outlier_detection
     return ir.HttpOptions(
         version=_version(policy, port, mesh),
-        idle_timeout_ms=http.idle_timeout.ms if http and http.idle_timeout is not None else None,
+        idle_timeout_ms=_idle_ms(pool),
         max_connection_duration_ms=(
             tcp.max_connection_duration.ms if tcp and tcp.max_connection_duration else 0
         ),
@@ -140,9 +154,23 @@ def http_options(
         max_concurrent_streams=http.max_concurrent_streams if http else 0,
         keepalive_interval_ms=keepalive.interval.ms if keepalive and keepalive.interval else 0,
         keepalive_timeout_ms=keepalive.timeout.ms if keepalive and keepalive.timeout else 0,
-        auto_sni=auto_sni,
+        auto_sni=tls is not None and tls.auto_sni,
+        auto_san=tls is not None and tls.auto_san,
         outlier_codes=outlier.outlier_detection_http_error_codes if outlier else (),
     )
+
+
+def _idle_ms(pool: ConnectionPool | None) -> int | None:
+    """Return when idle connections are closed: the HTTP setting, else that for TCP."""
+    for settings in (pool.http, pool.tcp) if pool else ():
+        if settings is not None and settings.idle_timeout is not None:
+            return settings.idle_timeout.ms
+    return None
+
+
+def http_version(policy: Effective, port: Port, mesh: Mesh) -> ir.HttpVersion | None:
+    """Return what is spoken to the endpoints; None for TCP ports."""
+    return None if port.protocol.is_tcp else _version(policy, port, mesh)
 
 
 def _version(policy: Effective, port: Port, mesh: Mesh) -> ir.HttpVersion:
@@ -160,7 +188,7 @@ def _version(policy: Effective, port: Port, mesh: Mesh) -> ir.HttpVersion:
 
 
 def outlier(policy: Effective) -> ir.Outlier | None:
-    """Return passive health checks; `consecutiveErrors` counts as `consecutive5xxErrors`."""
+    """Return passive health checks; the old `consecutiveErrors` counts where `consecutive5xxErrors` is unset."""
     found = policy.outlier_detection
     if found is None:
         return None

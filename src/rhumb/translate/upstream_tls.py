@@ -3,10 +3,18 @@
 from collections.abc import Sequence
 
 from rhumb.ir.cluster import HttpVersion
-from rhumb.ir.tls import CertificateFiles, SecretRef, SecretSource, UpstreamTls, Validation
+from rhumb.ir.tls import (
+    CertificateFiles,
+    SecretRef,
+    SecretSource,
+    TlsParameters,
+    UpstreamTls,
+    Validation,
+)
 from rhumb.model.endpoint import Endpoint
-from rhumb.model.kinds.destination_rule import ClientTls, ClientTlsMode
-from rhumb.model.service import Service
+from rhumb.model.kinds.destination_rule import ClientTls, ClientTlsMode, DestinationRule
+from rhumb.model.proxy import Role
+from rhumb.model.service import Registry, Service
 from rhumb.snapshot.snapshot import Mesh
 from rhumb.snapshot.view import View
 from rhumb.translate import names
@@ -15,6 +23,10 @@ _HTTP1 = ("istio-http/1.1", "istio", "http/1.1")
 _HTTP2 = ("istio-h2", "istio", "h2")
 _TCP = ("istio",)
 """Offered to sidecars. Never `istio-peer-exchange`: that promises a preamble stock Envoy cannot send."""
+
+
+_PARAMETERS = TlsParameters(minimum="TLSv1_2", maximum="TLSv1_3")
+"""Envoy's own maximum for clients is 1.2."""
 
 
 def workload_secret(view: View, name: str) -> SecretRef:
@@ -67,23 +79,35 @@ def _mesh(
         ),
         sni=sni or str(name.sni),
         alpn=alpn(version),
+        parameters=_PARAMETERS,
     )
+
+
+def proven(service: Service, said: ClientTls, identities: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of which a peer must prove one: the rule's, else those that the mesh knows.
+
+    A certificate that is not the mesh's names no identity of the mesh; only a ServiceEntry says what
+    else it names.
+    """
+    known = said.mode is ClientTlsMode.ISTIO_MUTUAL or service.registry is Registry.EXTERNAL
+    return said.subject_alt_names or (identities if known else ())
 
 
 def explicit(
     view: View,
     name: names.OutboundCluster,
     said: ClientTls,
-    identities: tuple[str, ...],
+    peers: tuple[str, ...],
     version: HttpVersion | None,
 ) -> UpstreamTls | None:
-    """Return the context that a DestinationRule asks for; None for mode DISABLE."""
+    """Return the context that a DestinationRule asks for; None for mode DISABLE.
+
+    Unless the rule names its peers itself, their certificate must also be for the host of the request.
+    """
     if said.mode is ClientTlsMode.DISABLE:
         return None
     if said.mode is ClientTlsMode.ISTIO_MUTUAL:
-        return _mesh(view, name, said.subject_alt_names or identities, version, said.sni)
-    external = () if identities and identities[0].startswith("spiffe://") else identities
-    http2 = version is HttpVersion.HTTP2
+        return _mesh(view, name, peers, version, said.sni)
     files: tuple[CertificateFiles, ...] = ()
     certificates: tuple[SecretRef, ...] = ()
     if said.mode is ClientTlsMode.MUTUAL:
@@ -91,13 +115,32 @@ def explicit(
             certificates = (_credential(said.credential_name),)
         else:
             files = (CertificateFiles(said.client_certificate, said.private_key),)
+    auto_sni = not said.sni and version is not None
     return UpstreamTls(
         certificates=certificates,
         files=files,
-        validation=_validation(said, said.subject_alt_names or external),
+        validation=_validation(said, peers),
         sni=said.sni,
-        auto_sni=not said.sni and version is not None,
-        alpn=("h2",) if http2 else (),
+        auto_sni=auto_sni,
+        auto_san=auto_sni and not said.subject_alt_names and not said.insecure_skip_verify,
+        alpn=("h2",) if version is HttpVersion.HTTP2 else (),
+        parameters=_PARAMETERS,
+    )
+
+
+def is_withheld(view: View, rule: DestinationRule | None, said: ClientTls) -> bool:
+    """Tell whether a rule's credential is not for this proxy.
+
+    A credential that is named by a rule for everybody is for gateways alone: other workloads may not
+    read it. Their connections go without TLS (Istio: buildUpstreamClusterTLSContext).
+    """
+    selects = rule is not None and rule.workload_selector is not None
+    return (
+        bool(said.credential_name)
+        and not said.credential_name.startswith("configmap://")
+        and said.mode in (ClientTlsMode.SIMPLE, ClientTlsMode.MUTUAL)
+        and view.role is Role.SIDECAR
+        and not selects
     )
 
 
