@@ -259,4 +259,5 @@ def _plan(topology: Topology, service: ServicePlan, version: str) -> WorkloadPla
         service=service.name,
         labels=tuple(sorted(labels.items())),
         service_account=like.service_account if like else service.name,
+        probe=like.probe if like else None,
     )

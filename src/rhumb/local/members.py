@@ -2,16 +2,19 @@
 
 import logging
 import socket
+import subprocess
 from pathlib import Path
 
 import msgspec
 
 from rhumb.agent import netns, redirect, redirect_apply
+from rhumb.agent.health import commands
+from rhumb.agent.process import Command
 from rhumb.agent.run import Sidecar
 from rhumb.agent.settings import Capture, Discovery, Probe, SidecarSettings
 from rhumb.base.files import write_atomic
 from rhumb.base.tasks import Nursery
-from rhumb.local import network
+from rhumb.local import network, programs
 from rhumb.local.programs import Application, Place, environment_of, own_environment
 from rhumb.local.relay import Relay
 from rhumb.local.state import State
@@ -75,6 +78,7 @@ class Member:
             join_token=self._token,
             enter=netns.inside(self._namespace.path),
             access_log=log.fileno(),
+            run_command=commands(self._beside, self._directory()),
         )
         if self.plan.program is not None:
             self.application = Application(
@@ -136,6 +140,21 @@ class Member:
             base,
             "0.0.0.0",  # noqa: S104 - inside a namespace of its own
             port.target_port or port.port,
+        )
+
+    def _directory(self) -> Path:
+        """Return where commands of probes run: where the program does."""
+        program = self.plan.program
+        return Path(program.directory) if program else self._around.state.directory
+
+    def _beside(self, command: Command) -> "subprocess.Popen[bytes]":
+        """Start the command of a probe as the program is: same namespaces, user and variables."""
+        return programs.start(
+            command.argv,
+            self.place(),
+            directory=str(command.directory),
+            environment=self.environment(),
+            streams=(None, command.stdout, command.stderr),
         )
 
     def _mounts(self) -> tuple[tuple[str, str], ...]:
