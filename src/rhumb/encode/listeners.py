@@ -7,6 +7,7 @@ from envoy.config.listener.v3.listener_pb2 import Listener as ListenerPb
 
 from rhumb.encode import matches, tls
 from rhumb.encode.durations import set_ms
+from rhumb.encode.filters import dynamic_forward_proxy
 from rhumb.encode.filters.access_logs import unmatched_log
 from rhumb.encode.filters.http_connection_manager import http_connection_manager
 from rhumb.encode.filters.listener_filters import listener_filter
@@ -48,6 +49,8 @@ def filter_chain(plan: FilterChain) -> FilterChainPb:
     if isinstance(plan.filter, HttpConnectionManager):
         out.filters.append(http_connection_manager(plan.filter))
     else:
+        if plan.filter.sni_port:
+            out.filters.append(dynamic_forward_proxy.sni(plan.filter.sni_port))
         out.filters.append(tcp_proxy(plan.filter))
     if plan.tls is not None:
         out.transport_socket.CopyFrom(tls.downstream(plan.tls))

@@ -10,6 +10,7 @@ ORDER = (
     HttpFilterKind.ALPN,  # before the upstream connection is chosen
     HttpFilterKind.FAULT,  # so that only admitted requests suffer injected faults
     HttpFilterKind.CORS,
+    HttpFilterKind.DYNAMIC_FORWARD_PROXY,  # once nothing may refuse the request any more
     HttpFilterKind.ROUTER,  # terminal
 )
 _RANK = {kind: rank for rank, kind in enumerate(ORDER)}

@@ -48,6 +48,8 @@ class HttpFilterKind(enum.StrEnum):
     GRPC_WEB = "envoy.filters.http.grpc_web"
     FAULT = "envoy.filters.http.fault"
     CORS = "envoy.filters.http.cors"
+    DYNAMIC_FORWARD_PROXY = "envoy.filters.http.dynamic_forward_proxy"
+    """Resolves the host of a request whose cluster wants that."""
     ROUTER = "envoy.filters.http.router"
 
 
@@ -122,6 +124,8 @@ class TcpProxy(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     """0: none."""
     hash_policies: tuple[HashPolicy, ...] = ()
     tunnel: Tunnel | None = None
+    sni_port: int = 0
+    """Port at which the server name of the TLS connection is called; 0: the cluster has its endpoints."""
     access_logs: tuple[AccessLog, ...] = ()
     metrics: Metrics | None = None
 

@@ -34,6 +34,9 @@ def resolve(config: MeshConfig, home: str, domain: str) -> Mesh:
         trust_domain_aliases=config.trust_domain_aliases,
         root_namespace=config.root_namespace or default.root_namespace,
         outbound_allow_any=outbound is None or outbound.mode is not MeshOutboundMode.REGISTRY_ONLY,
+        outbound_dynamic_dns=(
+            outbound is not None and outbound.mode is MeshOutboundMode.ALLOW_ANY_DYNAMIC_DNS
+        ),
         inbound_localhost=inbound is not None and inbound.mode is InboundTrafficMode.LOCALHOST,
         auto_mtls=config.enable_auto_mtls is not False,
         connect_timeout_ms=(

@@ -9,7 +9,7 @@ from rhumb.model.endpoint import Labels
 from rhumb.model.kinds import sidecar as kind
 from rhumb.model.proxy import Interception, Role
 from rhumb.model.resource import Key, Resource
-from rhumb.model.service import Registry, Service
+from rhumb.model.service import Registry, Resolution, Service
 from rhumb.registry.workloads import pairs, selects
 from rhumb.snapshot.imports import Imports, destinations
 from rhumb.snapshot.routes import Routes
@@ -126,12 +126,18 @@ class Scopes:
             listeners = tuple(self._listener(view, one) for one in spec.egress)
             services = self._together(view.namespace, spec.egress, listeners)
         allow_any, proxy = self._outbound(spec, view.namespace)
+        own = spec.outbound_traffic_policy if spec is not None else None
+        dynamic = self._mesh.outbound_dynamic_dns and own is None and view.role is Role.SIDECAR
         return Scope(
             services=services,
             egress=listeners,
             sidecar=sidecar,
             spec=spec,
             outbound_allow_any=allow_any,
+            dynamic_dns=dynamic,
+            resolves_names=(
+                dynamic or any(s.resolution is Resolution.DYNAMIC_DNS for s in services)
+            ),
             egress_proxy=proxy,
             by_host={s.hostname: s for s in services},
         )

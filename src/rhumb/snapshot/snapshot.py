@@ -35,6 +35,8 @@ class Mesh(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     trust_domain_aliases: tuple[str, ...] = ()
     root_namespace: str = "istio-system"
     outbound_allow_any: bool = True
+    outbound_dynamic_dns: bool = False
+    """Unknown hosts of HTTP requests are resolved by the sidecar (ALLOW_ANY_DYNAMIC_DNS)."""
     inbound_localhost: bool = False
     auto_mtls: bool = True
     connect_timeout_ms: int = 10_000
@@ -109,6 +111,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The Sidecar in force, None for the implicit one."""
     spec: Sidecar | None = None
     outbound_allow_any: bool = True
+    dynamic_dns: bool = False
+    """Unknown hosts of HTTP requests are resolved by name."""
+    resolves_names: bool = False
+    """Some cluster resolves the host of a request: of a service, or that for unknown hosts."""
     egress_proxy: tuple[str, int, str] = ("", 0, "")
     """outboundTrafficPolicy.egressProxy: host, port, subset."""
 

@@ -13,9 +13,9 @@ from rhumb.model.service import Port, Protocol, Resolution, Service
 from rhumb.snapshot.snapshot import Policy, Snapshot
 from rhumb.snapshot.view import View
 from rhumb.translate import endpoints, inbound_clusters, names, traffic_policy, upstream_tls
+from rhumb.translate.catch_alls import catch_alls
 from rhumb.translate.traffic_policy import Effective
 
-_PASSTHROUGH_IDLE_MS = 300_000
 _DISCOVERY = {
     Resolution.STATIC: ir.Discovery.EDS,
     Resolution.DNS: ir.Discovery.STRICT_DNS,
@@ -38,7 +38,7 @@ def clusters(snapshot: Snapshot, view: View) -> tuple[ir.Cluster, ...]:
         for cluster in list(found.values()):
             sni = _by_sni(cluster)
             found[sni.name] = sni
-    for cluster in catch_alls():
+    for cluster in catch_alls(snapshot, view):
         found[cluster.name] = cluster
     return tuple(found[name] for name in sorted(found))
 
@@ -176,22 +176,3 @@ def _by_sni(cluster: ir.Cluster) -> ir.Cluster:
         assignment=cluster.assignment
         and msgspec.structs.replace(cluster.assignment, name=str(name.sni)),
     )
-
-
-def catch_alls() -> tuple[ir.Cluster, ...]:
-    """Return BlackHoleCluster and PassthroughCluster."""
-    black_hole = ir.Cluster(
-        name=names.BLACK_HOLE,
-        discovery=ir.Discovery.STATIC,
-        load_balancing=ir.LoadBalancing(balance=ir.Balance.ROUND_ROBIN),
-        http=None,
-        service=(names.BLACK_HOLE, names.BLACK_HOLE, ""),
-    )
-    passthrough = ir.Cluster(
-        name=names.PASSTHROUGH,
-        discovery=ir.Discovery.ORIGINAL_DST,
-        load_balancing=ir.LoadBalancing(balance=ir.Balance.CLUSTER_PROVIDED),
-        http=ir.HttpOptions(idle_timeout_ms=_PASSTHROUGH_IDLE_MS),
-        service=(names.PASSTHROUGH, names.PASSTHROUGH, ""),
-    )
-    return (black_hole, passthrough)

@@ -8,17 +8,20 @@ import msgspec
 
 BLACK_HOLE = "BlackHoleCluster"
 PASSTHROUGH = "PassthroughCluster"
+DYNAMIC_DNS = "AllowAnyDynamicDNSCluster"
 INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
 
 VIRTUAL_OUTBOUND = "virtualOutbound"
 VIRTUAL_INBOUND = "virtualInbound"
 OUTBOUND_BLACK_HOLE_CHAIN = "virtualOutbound-blackhole"
 OUTBOUND_CATCH_ALL_CHAIN = "virtualOutbound-catchall-tcp"
+OUTBOUND_CATCH_ALL_HTTP_CHAIN = "virtualOutbound-catchall-tcp-http"
 INBOUND_BLACK_HOLE_CHAIN = "virtualInbound-blackhole"
 INBOUND_CATCH_ALL_CHAIN = "virtualInbound"
 INBOUND_CATCH_ALL_HTTP_CHAIN = "virtualInbound-catchall-http"
 PASSTHROUGH_CHAIN = "PassthroughFilterChain"
 ALLOW_ANY = "allow_any"
+ALLOW_ANY_DYNAMIC_DNS = "allow_any_dynamic_dns"
 BLOCK_ALL = "block_all"
 
 HTTP_PROXY_ROUTE = "http_proxy"

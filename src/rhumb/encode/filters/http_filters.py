@@ -13,7 +13,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 )
 from google.protobuf.message import Message
 
-from rhumb.encode.filters import cors, fault
+from rhumb.encode.filters import cors, dynamic_forward_proxy, fault
 from rhumb.encode.pack import pack
 from rhumb.ir.listener import HttpFilterKind
 
@@ -52,5 +52,6 @@ _SPELLED: dict[HttpFilterKind, Callable[[], Message]] = {
     HttpFilterKind.GRPC_WEB: GrpcWeb,
     HttpFilterKind.FAULT: fault.listener,
     HttpFilterKind.CORS: cors.listener,
+    HttpFilterKind.DYNAMIC_FORWARD_PROXY: dynamic_forward_proxy.http,
     HttpFilterKind.ROUTER: Router,
 }

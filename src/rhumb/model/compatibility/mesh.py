@@ -100,9 +100,7 @@ _PROXY_CONFIG = (
 
 TABLE: Table = {
     MeshConfig: _MESH_CONFIG,
-    MeshOutboundTrafficPolicy: message(
-        "mode", tls=warned("has no effect: what leaves the mesh by itself stays as it is")
-    ),
+    MeshOutboundTrafficPolicy: message("mode tls"),
     InboundTrafficPolicy: message("mode"),
     CertificateData: message(
         "pem",

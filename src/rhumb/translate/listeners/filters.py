@@ -17,7 +17,7 @@ from rhumb.ir.route import RouteConfiguration
 from rhumb.model.kinds.destination_rule import TrafficPolicy
 from rhumb.model.kinds.proxy_config import ForwardClientCertDetails, GatewayTopology
 from rhumb.model.kinds.virtual_service import RouteDestination
-from rhumb.model.service import Protocol, Service
+from rhumb.model.service import Port, Protocol, Resolution, Service
 from rhumb.translate import telemetry
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.routes.actions import cluster_of
@@ -34,9 +34,15 @@ _CERTIFICATES = {
 
 
 def outbound_http(
-    seen: Perspective, *, listener: str, rds: str, protocol: Protocol, offers_istio: bool = False
+    seen: Perspective,
+    *,
+    listener: str,
+    rds: str = "",
+    routes: RouteConfiguration | None = None,
+    protocol: Protocol,
+    offers_istio: bool = False,
 ) -> HttpConnectionManager:
-    """Return the connection manager of an outbound HTTP chain.
+    """Return the connection manager of an outbound HTTP chain, its routes by name or inline.
 
     `offers_istio`: upstream connections offer Istio's HTTP protocols, so that a server whose port
     is sniffed knows HTTP inside mutual TLS from TCP.
@@ -46,7 +52,8 @@ def outbound_http(
         stat_prefix=f"outbound_{listener};",
         direction=Direction.OUTBOUND,
         rds=rds,
-        filters=_with_grpc_web(filters, protocol),
+        routes=routes,
+        filters=_with_resolver(seen, _with_grpc_web(filters, protocol)),
         accepts_http10=seen.view.capabilities.http10,
         path_normalization=_normalization(seen),
         access_logs=telemetry.access_logs(seen),
@@ -93,7 +100,7 @@ def gateway_http(
         stat_prefix=stat_prefix,
         direction=Direction.OUTBOUND,
         rds=rds,
-        filters=_with_grpc_web(_BOTH, protocol),
+        filters=_with_resolver(seen, _with_grpc_web(_BOTH, protocol)),
         use_remote_address=True,
         trusted_hops=topology.num_trusted_proxies,
         client_certificate=_CERTIFICATES[topology.forward_client_cert_details],
@@ -129,6 +136,13 @@ def plain_tcp(seen: Perspective, cluster: str) -> TcpProxy:
 def outbound_tcp(seen: Perspective, service: Service, cluster: str, subset: str = "") -> TcpProxy:
     """Return the proxy to a service that no VirtualService routes."""
     return _tcp(seen, (TcpTarget(cluster),), cluster, service, subset)
+
+
+def sni_resolved(proxy: TcpProxy, service: Service, port: Port) -> TcpProxy:
+    """Return the proxy of a service port; it calls the server name of TLS where hosts are resolved."""
+    if service.resolution is not Resolution.DYNAMIC_DNS or not port.protocol.is_tls:
+        return proxy
+    return msgspec.structs.replace(proxy, sni_port=port.number)
 
 
 def routed_tcp(
@@ -206,6 +220,14 @@ def _with_grpc_web(
     filters: tuple[HttpFilterKind, ...], protocol: Protocol
 ) -> tuple[HttpFilterKind, ...]:
     return (*filters, HttpFilterKind.GRPC_WEB) if protocol is Protocol.GRPC_WEB else filters
+
+
+def _with_resolver(
+    seen: Perspective, filters: tuple[HttpFilterKind, ...]
+) -> tuple[HttpFilterKind, ...]:
+    if not seen.scope.resolves_names:
+        return filters
+    return (*filters, HttpFilterKind.DYNAMIC_FORWARD_PROXY)
 
 
 def _normalization(seen: Perspective) -> PathNormalization:

@@ -27,6 +27,7 @@ from rhumb.translate.listeners.outbound_chains import (
     cidrs,
     http_chain,
     passthrough_chain,
+    resolving_chain,
     tcp_chains,
 )
 from rhumb.translate.perspective import LOOPBACK, WILDCARD, WILDCARD_V6, Perspective
@@ -310,6 +311,10 @@ def _virtual(seen: Perspective) -> Listener:
         filter=filters.plain_tcp(seen, names.BLACK_HOLE),
     )
     rest = FilterChain(name=names.OUTBOUND_CATCH_ALL_CHAIN, filter=catch_all(seen))
+    resolving = (resolving_chain(seen),) if seen.scope.dynamic_dns else ()
+    sniffs = (ListenerFilter(ListenerFilterKind.HTTP_INSPECTOR),) if resolving else ()
+    # Who waits for the server to speak first must get through in the end.
+    patience = seen.mesh.protocol_detection_timeout_ms or None
     return Listener(
         name=names.VIRTUAL_OUTBOUND,
         address=WILDCARD_V6 if seen.view.capabilities.ipv6 else WILDCARD,
@@ -318,6 +323,8 @@ def _virtual(seen: Perspective) -> Listener:
         binds=True,
         uses_original_dst=True,
         transparent=seen.view.interception is Interception.TPROXY,
-        chains=(loop, rest),
+        filters=sniffs,
+        detection_timeout_ms=patience if sniffs else 0,
+        chains=(loop, *resolving, rest),
         access_logs=telemetry.listener_logs(seen),
     )

@@ -9,12 +9,14 @@ from rhumb.base import hosts
 from rhumb.ir.listener import FilterChain, TcpProxy
 from rhumb.ir.match import Cidr, ConnectionMatch, Transport
 from rhumb.ir.origin import origin
+from rhumb.ir.route import RouteConfiguration
 from rhumb.model.kinds.virtual_service import L4MatchAttributes, RouteDestination
 from rhumb.model.service import Port, Protocol, Service
 from rhumb.snapshot.snapshot import EgressListener, Routing
 from rhumb.translate import names
 from rhumb.translate.listeners import filters
 from rhumb.translate.perspective import Perspective
+from rhumb.translate.routes.catch_all import catch_all_host
 from rhumb.translate.routes.domains import alternatives
 from rhumb.translate.routes.matching import MESH, applies_l4
 
@@ -75,6 +77,19 @@ def tcp_chains(seen: Perspective, place: Place) -> tuple[FilterChain, ...]:
 def passthrough_chain(seen: Perspective) -> FilterChain:
     """Return what takes the connections that no service of a listener is meant by."""
     return FilterChain(name=names.PASSTHROUGH_CHAIN, filter=catch_all(seen))
+
+
+def resolving_chain(seen: Perspective) -> FilterChain:
+    """Return what takes HTTP requests to unknown hosts, which are resolved by name."""
+    routes = RouteConfiguration(
+        name=names.ALLOW_ANY_DYNAMIC_DNS, virtual_hosts=(catch_all_host(seen.scope),)
+    )
+    prefix = f"{names.VIRTUAL_OUTBOUND}_{names.ALLOW_ANY_DYNAMIC_DNS}"
+    return FilterChain(
+        name=names.OUTBOUND_CATCH_ALL_HTTP_CHAIN,
+        match=ConnectionMatch(protocols=PLAINTEXT_HTTP),
+        filter=filters.outbound_http(seen, listener=prefix, routes=routes, protocol=Protocol.HTTP),
+    )
 
 
 def catch_all(seen: Perspective) -> TcpProxy:
@@ -195,9 +210,10 @@ def _default(seen: Perspective, place: Place, *, server_names: tuple[str, ...] =
     ports = place.service.ports
     number = ports[0].number if len(ports) == 1 else place.port.number
     cluster = str(names.OutboundCluster(number, place.service.hostname))
+    proxy = filters.outbound_tcp(seen, place.service, cluster)
     return FilterChain(
         match=connection(place.cidrs, server_names),
-        filter=filters.outbound_tcp(seen, place.service, cluster),
+        filter=filters.sni_resolved(proxy, place.service, place.port),
     )
 
 

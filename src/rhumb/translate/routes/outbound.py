@@ -5,21 +5,14 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from rhumb.base import hosts
-from rhumb.ir.route import (
-    Action,
-    DirectResponse,
-    Forward,
-    Route,
-    RouteConfiguration,
-    Target,
-    VirtualHost,
-)
+from rhumb.ir.route import Route, RouteConfiguration, VirtualHost
 from rhumb.model.service import Port, Protocol, Service
 from rhumb.snapshot.snapshot import EgressListener, Routing
 from rhumb.translate import names
 from rhumb.translate.perspective import Perspective, covering
 from rhumb.translate.routes import domains
 from rhumb.translate.routes.actions import Setting, default_route
+from rhumb.translate.routes.catch_all import catch_all_host
 from rhumb.translate.routes.matching import MESH
 from rhumb.translate.routes.rules import routes as rule_routes
 
@@ -47,9 +40,12 @@ class OutboundRoutes:
         """Return the configuration with this name, None when no listener can ask for it."""
         parsed = names.parse_route(name)
         if name == names.HTTP_PROXY_ROUTE or name.startswith(("/", "unix://", "@")):
-            virtual_hosts = (*self._virtual_hosts(0, name), self._catch_all())
+            virtual_hosts = (*self._virtual_hosts(0, name), catch_all_host(self._seen.scope))
         elif isinstance(parsed, names.PortRoute):
-            virtual_hosts = (*self._virtual_hosts(parsed.port, name), self._catch_all())
+            virtual_hosts = (
+                *self._virtual_hosts(parsed.port, name),
+                catch_all_host(self._seen.scope),
+            )
         elif isinstance(parsed, names.HostRoute):
             virtual_hosts = self._sniffed(parsed)
         else:
@@ -74,20 +70,6 @@ class OutboundRoutes:
             made = _virtual_hosts(self._seen, listener, port)
             self._hosts[key] = tuple(sorted(made, key=lambda v: v.name))
         return self._hosts[key]
-
-    def _catch_all(self) -> VirtualHost:
-        scope = self._seen.scope
-        if not scope.outbound_allow_any:
-            return _only(names.BLOCK_ALL, DirectResponse(502))
-        cluster = names.PASSTHROUGH
-        host, port, subset = scope.egress_proxy
-        if host:
-            cluster = str(names.OutboundCluster(port, host, subset))
-        return _only(names.ALLOW_ANY, Forward(targets=(Target(cluster),)))
-
-
-def _only(name: str, action: Action) -> VirtualHost:
-    return VirtualHost(name=name, domains=("*",), routes=(Route(name=name, action=action),))
 
 
 def _egress(seen: Perspective, port: int, name: str) -> EgressListener | None:
