@@ -35,6 +35,8 @@ class Echo(BaseHTTPRequestHandler):
         if self.path.startswith("/call/"):
             with urllib.request.urlopen("http://" + self.path[6:], timeout=10) as answer:
                 body = answer.read()
+        elif self.path == "/health" and os.path.exists("sick-" + os.environ["NAME"]):
+            return self.send_error(503)
         else:
             said = {"name": os.environ["NAME"], "pid": os.getpid(), "uid": os.getuid(),
                     "headers": {k.lower(): v for k, v in self.headers.items()}}

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import yaml
 
 from rhumb.local.topology import ServicePlan, Topology, WorkloadPlan
+from rhumb.registry.workloads import HEALTH_CHECKED
 
 Json = dict[str, object]
 
@@ -76,10 +77,14 @@ def workload_entry(
     }
     if ports:
         spec["ports"] = dict(ports)
+    metadata: Json = {"name": plan.name, "namespace": plan.namespace}
+    if plan.probe is not None:
+        # No traffic before the first good report.
+        metadata["annotations"] = {HEALTH_CHECKED: "true"}
     return {
         "apiVersion": "networking.istio.io/v1",
         "kind": "WorkloadEntry",
-        "metadata": {"name": plan.name, "namespace": plan.namespace},
+        "metadata": metadata,
         "spec": spec,
     }
 
