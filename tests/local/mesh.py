@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -131,7 +131,7 @@ class Mesh:
             for path in (self.home, *self.home.rglob("*")):
                 os.chown(path, 65534, 65534)
 
-    def __enter__(self) -> "Mesh":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -183,7 +183,7 @@ class Mesh:
             timeout=50,
         )
 
-    def up(self) -> "Mesh":
+    def up(self) -> Self:
         """Start it; fails with all that was said."""
         done = self.command("up")
         assert done.returncode == 0, done.stderr + self.logs()
