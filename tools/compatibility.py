@@ -56,9 +56,11 @@ def _message(struct: type[Kind]) -> Iterator[str]:
     entries = [(field.name, field.entry) for field in fields(struct)]
     supported = [name for name, entry in entries if entry and entry.state is State.SUPPORTED]
     others = [(n, e) for n, e in entries if e is not None and e.state is not State.SUPPORTED]
-    if not entries:
+    if not entries and not struct.OPEN:
         return
     yield f"### {struct.__name__}\n"
+    if struct.OPEN:
+        yield "Fields that are not listed are Kubernetes' own, and passed over.\n"
     if supported:
         yield f"Supported: {', '.join(f'`{name}`' for name in supported)}.\n"
     if others or struct.REMOVED:

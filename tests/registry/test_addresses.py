@@ -19,9 +19,17 @@ def test_addresses_are_unique_and_of_the_range(hosts: dict[str, Rank]) -> None:
     assert found.keys() == hosts.keys()
     assert len(set(found.values())) == len(found)
     network = ipaddress.ip_network("240.240.0.0/16")
-    for address in found.values():
-        assert ipaddress.ip_address(address) in network
-        assert address.rsplit(".", 1)[1] not in ("0", "255")
+    for v4, v6 in found.values():
+        assert ipaddress.ip_address(v4) in network
+        assert v4.rsplit(".", 1)[1] not in ("0", "255")
+        assert ipaddress.ip_address(v6) in ipaddress.ip_network("2001:2::/48")
+        assert str(ipaddress.ip_address(v6)) == v6
+
+
+def test_addresses_that_others_gave_are_not_given_again() -> None:
+    (first,) = allocate({"ns/host": (True, "")}).values()
+    (second,) = allocate({"ns/host": (True, "")}, [first[0], "10.0.0.1", "no address"]).values()
+    assert second != first
 
 
 @given(wanted, st.randoms(use_true_random=False))

@@ -6,7 +6,7 @@ from rhumb.model.resource import Changes, ResourceSet
 from rhumb.model.service import Registry, Resolution
 from rhumb.registry import join
 from rhumb.registry.addresses import allocate
-from rhumb.registry.join import Catalog
+from rhumb.registry.catalog import Catalog
 
 REVIEWS = """
 apiVersion: v1

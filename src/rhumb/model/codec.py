@@ -161,6 +161,9 @@ class Reader:
             labels=meta.labels,
             annotations=meta.annotations,
             created=meta.creation_timestamp,
+            deleted=_said(meta.deletion_timestamp),
+            generate_name=_said(meta.generate_name),
+            owner=_owner(meta.owner_references),
         )
 
     def _mesh_of(self, config_map: Key, document: Document) -> Iterator[Document]:
@@ -331,6 +334,18 @@ def _resource(key: Key, meta: Meta, spec: Kind, root: Map, place: Location) -> R
     )
 
 
+def _said(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _owner(references: object) -> tuple[str, str]:
+    """Return kind and name of the owner that controls an object."""
+    for one in references if isinstance(references, tuple) else ():
+        if isinstance(one, Mapping) and one.get("controller") is True:
+            return _said(one.get("kind")), _said(one.get("name"))
+    return "", ""
+
+
 def _digest(meta: Meta, spec: Kind) -> bytes:
-    content = (meta.labels, meta.annotations, meta.created, spec)
+    content = (meta.labels, meta.annotations, meta.created, meta.deleted, meta.owner, spec)
     return hashlib.blake2b(canonical(content), digest_size=16).digest()

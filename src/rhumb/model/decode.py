@@ -125,13 +125,12 @@ class _Plan:
         values: dict[str, object] = {}
         fields = self._fields
         for key, raw in tree.items():
-            if raw is None:
-                if key not in fields:
-                    problems.append(self._unknown(path, key))
-                continue
             entry = fields.get(key)
             if entry is None:
-                problems.append(self._unknown(path, key))
+                if not self._struct.OPEN:
+                    problems.append(self._unknown(path, key))
+                continue
+            if raw is None:
                 continue
             name, read = entry
             at = f"{path}.{key}" if path else key

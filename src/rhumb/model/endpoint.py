@@ -85,4 +85,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     health: Health = Health.HEALTHY
     node: str = ""
     hostname: str = ""
-    """Instance name: pod or WorkloadEntry."""
+    """Instance name that DNS answers below a headless service; empty: none."""
+    additional: tuple[str, ...] = ()
+    """Addresses of the other IP family."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return all addresses, the primary one first."""
+        return (self.address, *self.additional)

@@ -94,6 +94,10 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """Virtual addresses (IP or CIDR); empty: none, listeners fall back to 0.0.0.0."""
     auto_address: str = ""
     """Automatically allocated IPv4 address (240.240.0.0/16), "" when none was needed."""
+    auto_address_v6: str = ""
+    """Its IPv6 counterpart (2001:2::/48)."""
+    families: tuple[str, ...] = ()
+    """IP families of a Kubernetes Service, `IPv4` or `IPv6`, the primary one first; empty: its workloads'."""
     resolution: Resolution = Resolution.STATIC
     registry: Registry = Registry.KUBERNETES
     mesh_external: bool = False

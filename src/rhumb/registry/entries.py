@@ -20,6 +20,7 @@ _RESOLUTION = {
     service_entry.ServiceResolution.DYNAMIC_DNS: Resolution.DYNAMIC_DNS,
 }
 AUTO_ALLOCATE = "networking.istio.io/enable-autoallocate-ip"
+TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
 
 
 def services(resource: Resource) -> tuple[Service, ...]:
@@ -36,6 +37,7 @@ def services(resource: Resource) -> tuple[Service, ...]:
         for p in spec.ports
     )
     selector = spec.workload_selector.labels if spec.workload_selector else {}
+    given = _given(resource.status)
     return tuple(
         Service(
             hostname=host,
@@ -43,11 +45,14 @@ def services(resource: Resource) -> tuple[Service, ...]:
             name=host,
             ports=ports,
             addresses=spec.addresses,
+            auto_address=next((a for a in given.get(host, ()) if ":" not in a), ""),
+            auto_address_v6=next((a for a in given.get(host, ()) if ":" in a), ""),
             resolution=_RESOLUTION[spec.resolution],
             registry=Registry.EXTERNAL,
             mesh_external=spec.location is service_entry.ServiceLocation.MESH_EXTERNAL,
             export_to=spec.export_to,
             subject_alt_names=spec.subject_alt_names,
+            traffic_distribution=resource.meta.annotations.get(TRAFFIC_DISTRIBUTION, ""),
             labels=tuple(sorted(resource.meta.labels.items())),
             selector=tuple(sorted(selector.items())),
             created=resource.meta.created,
@@ -58,10 +63,25 @@ def services(resource: Resource) -> tuple[Service, ...]:
     )
 
 
+def _given(status: Mapping[str, object]) -> dict[str, list[str]]:
+    """Read the addresses that Istio's control plane gave: `status.addresses[{value, host}]`."""
+    found: dict[str, list[str]] = {}
+    said = status.get("addresses")
+    for one in said if isinstance(said, tuple) else ():
+        if isinstance(one, Mapping) and one.get("value"):
+            found.setdefault(str(one.get("host") or ""), []).append(str(one["value"]))
+    return found
+
+
 def wants_address(service: Service) -> bool:
-    """Tell whether a service gets an automatic virtual address (istio-api: ServiceEntry addresses)."""
-    if service.addresses or service.registry is not Registry.EXTERNAL:
+    """Tell whether a service gets an automatic virtual address (istio-api: ServiceEntry addresses).
+
+    So does a Kubernetes Service that no API server has given its address, as in files.
+    """
+    if service.addresses or service.auto_address:
         return False
+    if service.registry is Registry.KUBERNETES:
+        return not service.headless and not service.external_name
     if dict(service.labels).get(AUTO_ALLOCATE, "").lower() == "false":
         return False
     wildcard = service.hostname.startswith("*")
@@ -100,36 +120,51 @@ def inline_endpoints(resource: Resource, service: Service) -> list[Endpoint]:
 
 
 def selected_endpoints(
-    ports: Iterable[Port], entries: Iterable[Entry], targets: Mapping[int, int | str]
+    service: Service, entries: Iterable[Entry], targets: Mapping[int, int | str]
 ) -> list[Endpoint]:
     """Return the endpoints of the workloads that a service selects.
 
     `targets` maps a service port to the target a Kubernetes Service gives: a number or a port name.
     """
-    known = tuple(ports)
     found: list[Endpoint] = []
     for one in entries:
+        addresses = of_families(one.addresses, service.families)
+        if not addresses:
+            continue
         whole = _Instance(
             spec=one.spec,
             workload=one.workload,
             mtls=one.mtls,
             health=one.health,
-            name=one.name,
+            name=one.instance_name(service.name),
+            addresses=addresses,
+            node=one.node,
+            is_pod=one.is_pod,
         )
-        found += _endpoints(whole, known, targets)
+        found += _endpoints(whole, service.ports, targets)
     return found
 
 
-def target_port(spec: WorkloadEntry, port: Port, target: int | str | None) -> int:
+def of_families(addresses: tuple[str, ...], families: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the addresses of a workload that a service has use for, one a family, in its order."""
+    if not families or len(addresses) < 2:
+        return addresses[:1]
+    by_family = {"IPv6" if ":" in a else "IPv4": a for a in reversed(addresses)}
+    return tuple(by_family[f] for f in families if f in by_family)
+
+
+def target_port(
+    spec: WorkloadEntry, port: Port, target: int | str | None, *, is_pod: bool = False
+) -> int:
     """Return the workload's port, 0 when the workload has none of the name that the target gives.
 
     A named target must stand in the workload's `ports`. Otherwise the workload's own mapping of the
     service port's name wins over the number of the target (Istio: findServiceTargetPort,
-    istio-api.md 1.4).
+    istio-api.md 1.4), unless a Kubernetes Service gives the target of a Pod.
     """
     if isinstance(target, str) and not target.isdigit():
         return spec.ports.get(target, 0)
-    if port.name in spec.ports:
+    if port.name in spec.ports and not (is_pod and target):
         return spec.ports[port.name]
     return int(target or 0) or port.target_port or port.number
 
@@ -140,17 +175,22 @@ class _Instance(msgspec.Struct, frozen=True, kw_only=True):
     mtls: bool
     health: Health = Health.HEALTHY
     name: str = ""
+    addresses: tuple[str, ...] = ()
+    """Of a Pod: those that count, the primary one first; empty: that of `spec`."""
+    node: str = ""
+    is_pod: bool = False
 
 
 def _endpoints(
     one: _Instance, ports: Iterable[Port], targets: Mapping[int, int | str]
 ) -> list[Endpoint]:
     """Return one endpoint a port; none without an address (it is reached through a gateway only)."""
-    address = one.spec.address
+    address, *additional = one.addresses or (one.spec.address,)
     unix = address.startswith("unix://")
     found = []
     for port in ports if address else ():
-        number = 0 if unix else target_port(one.spec, port, targets.get(port.number))
+        target = targets.get(port.number)
+        number = 0 if unix else target_port(one.spec, port, target, is_pod=one.is_pod)
         if number or unix:
             found.append(
                 Endpoint(
@@ -161,7 +201,9 @@ def _endpoints(
                     weight=one.spec.weight or 1,
                     mtls=one.mtls,
                     health=one.health,
+                    node=one.node,
                     hostname=one.name,
+                    additional=tuple(additional),
                 )
             )
     return found

@@ -4,85 +4,25 @@ A Catalog is never changed: `update` makes the next one from the keys that diffe
 rest. Building from nothing is the update of the empty catalog with every key.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from rhumb.model.endpoint import Endpoint, Labels, Workload
-from rhumb.model.finding import Finding
+from rhumb.model.endpoint import Endpoint, Health, Locality
 from rhumb.model.kinds import kubernetes as k8s
-from rhumb.model.kinds.table import CORE, NETWORKING
+from rhumb.model.kinds.pod import Pod
+from rhumb.model.kinds.table import CORE, DISCOVERY, NETWORKING
 from rhumb.model.resource import Changes, Key, Resource, ResourceSet
 from rhumb.model.service import Port, Registry, Service
-from rhumb.registry import addresses, conflicts, entries, kubernetes
+from rhumb.registry import addresses, conflicts, entries, kubernetes, pods, slices, workloads
+from rhumb.registry.addresses import Pair
+from rhumb.registry.catalog import EMPTY, Catalog, ServiceKey, Touched
 from rhumb.registry.conflicts import Claim
-from rhumb.registry.workloads import Entry, LabelIndex, entry
-
-ServiceKey = tuple[str, str]
-"""(hostname, namespace)."""
-
-
-Place = tuple[str, tuple[str, str]]
-"""Namespace and one pair of a selector."""
-Selecting = tuple[ServiceKey, Labels]
-"""A service and one selector of it."""
-
-
-class Catalog(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Who can be called: the result of the registries, shared between snapshots."""
-
-    services: Mapping[ServiceKey, Service] = {}
-    by_host: Mapping[str, tuple[Service, ...]] = {}
-    """Kubernetes' first, then the oldest."""
-    endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]] = {}
-    """Of services that have any."""
-    claims: Mapping[ServiceKey, tuple[Claim, ...]] = {}
-    """The objects that define each service; the first one gives its fields, the others endpoints."""
-    made: Mapping[Key, tuple[Claim, ...]] = {}
-    """What each Service and ServiceEntry defines."""
-    entries: Mapping[str, LabelIndex] = {}
-    """WorkloadEntries by namespace."""
-    entries_at: Mapping[str, tuple[Entry, ...]] = {}
-    """WorkloadEntries by address, the oldest first."""
-    served_at: Mapping[str, tuple[ServiceKey, ...]] = {}
-    """Services by the address of an endpoint."""
-    selecting: Mapping[Place, tuple[Selecting, ...]] = {}
-    """Services that select workloads, by namespace and one pair of the selector."""
-    given: Mapping[str, str] = {}
-    """Automatic addresses by `NAMESPACE/HOST`."""
-    conflicts: Mapping[str, tuple[Finding, ...]] = {}
-    """By host name."""
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Return what objects say of each other, sorted by host name."""
-        return tuple(f for host in sorted(self.conflicts) for f in self.conflicts[host])
-
-    def workload_at(self, address: str) -> Workload | None:
-        """Return the workload with an address: the oldest WorkloadEntry, else an inline endpoint."""
-        known = self.entries_at.get(address)
-        if known:
-            return known[0].workload
-        for key in self.served_at.get(address, ()):
-            for endpoint in self.endpoints[key]:
-                if endpoint.address == address:
-                    return endpoint.workload
-        return None
-
-
-class Touched(msgspec.Struct, frozen=True, kw_only=True):
-    """What one update made different; services that came out equal are not named."""
-
-    services: frozenset[ServiceKey] = frozenset()
-    """Their fields differ, or they came or went."""
-    endpoints: frozenset[ServiceKey] = frozenset()
-
-
-EMPTY = Catalog()
+from rhumb.registry.workloads import Entry, LabelIndex
 
 
 def build(resources: ResourceSet, domain: str) -> Catalog:
-    """Read every Service, ServiceEntry and WorkloadEntry."""
+    """Read every object that tells of services and workloads."""
     return update(EMPTY, resources, Changes(added=frozenset(resources)), domain)[0]
 
 
@@ -94,17 +34,37 @@ def update(
     Costs copies of maps, and work for the services that the changed objects define or are selected by.
     """
     step = _Step(previous)
+    changed: dict[str, list[Key]] = {}
     for key in sorted(changes.keys):
-        if (key.group, key.kind) in ((CORE, "Service"), (NETWORKING, "ServiceEntry")):
+        if key.group in _READ.get(key.kind, ()):
+            changed.setdefault(key.kind, []).append(key)
+    for kind in ("Service", "ServiceEntry"):
+        for key in changed.get(kind, ()):
             step.define(key, resources.get(key), domain)
-    step.enter(resources, [k for k in changes.keys if _is_entry(k)])
+    for kind in ("EndpointSlice", "Endpoints"):
+        for key in changed.get(kind, ()):
+            step.address(key, resources.get(key), domain)
+    moved = step.place(resources, changed.get("Node", ()))
+    on_them = [key for key in resources if _is_on(resources[key], moved)] if moved else []
+    step.enter(resources, {*changed.get("WorkloadEntry", ()), *changed.get("Pod", ()), *on_them})
     step.allocate()
     step.balance()
     return step.result()
 
 
-def _is_entry(key: Key) -> bool:
-    return key.kind == "WorkloadEntry" and key.group == NETWORKING
+_READ = {
+    "Service": (CORE,),
+    "ServiceEntry": (NETWORKING,),
+    "WorkloadEntry": (NETWORKING,),
+    "Pod": (CORE,),
+    "Node": (CORE,),
+    "Endpoints": (CORE,),
+    "EndpointSlice": (DISCOVERY,),
+}
+
+
+def _is_on(resource: Resource, nodes: frozenset[str]) -> bool:
+    return isinstance(resource.spec, Pod) and resource.spec.node_name in nodes
 
 
 class _Step:
@@ -119,6 +79,8 @@ class _Step:
         self._endpoints = dict(previous.endpoints)
         self._entries = dict(previous.entries)
         self._entries_at = dict(previous.entries_at)
+        self._nodes = dict(previous.nodes)
+        self._slices = dict(previous.slices)
         self._served_at = dict(previous.served_at)
         self._selecting = dict(previous.selecting)
         self._given = previous.given
@@ -146,24 +108,61 @@ class _Step:
             self._select(claim)
         self._defined.update(claim.key for claim in (*before, *after))
 
+    def address(self, key: Key, resource: Resource | None, domain: str) -> None:
+        """Replace an EndpointSlice or Endpoints, and note the services that it was or is for."""
+        for owner, known in tuple(self._slices.items()):
+            if owner[1] == key.namespace and any(r.key == key for r in known):
+                self._selected.add(owner)
+                left = tuple(r for r in known if r.key != key)
+                if left:
+                    self._slices[owner] = left
+                else:
+                    del self._slices[owner]
+        name = slices.service_of(resource) if resource is not None else ""
+        if resource is not None and name:
+            owner = (kubernetes.hostname(name, key.namespace, domain), key.namespace)
+            found = (*self._slices.get(owner, ()), resource)
+            self._slices[owner] = tuple(sorted(found, key=lambda r: r.key))
+            self._selected.add(owner)
+
+    def place(self, resources: ResourceSet, keys: Iterable[Key]) -> frozenset[str]:
+        """Replace Nodes; returns those that are elsewhere now."""
+        moved = set()
+        for key in keys:
+            before = self._nodes.pop(key.name, Locality())
+            after = pods.place(resources[key]) if key in resources else Locality()
+            if after != Locality():
+                self._nodes[key.name] = after
+            if after != before:
+                moved.add(key.name)
+        if moved:
+            self._selected.update(self._slices)
+        return frozenset(moved)
+
     def enter(self, resources: ResourceSet, keys: Iterable[Key]) -> None:
-        """Replace WorkloadEntries, and note the services that select the old or the new ones."""
+        """Replace WorkloadEntries and Pods, and note the services that have the old or the new ones."""
         by_namespace: dict[str, list[Key]] = {}
         for key in keys:
             by_namespace.setdefault(key.namespace, []).append(key)
         for namespace, changed in by_namespace.items():
             index = self._entries.get(namespace) or LabelIndex()
-            gone = [e for k in changed if (e := index.get(k.name)) is not None]
-            fresh = [entry(resources[k]) for k in changed if k in resources]
+            gone = [e for k in changed if (e := index.get(k.kind, k.name)) is not None]
+            read = [self._read(resources[k]) for k in changed if k in resources]
+            fresh = [one for one in read if one is not None]
             for one in gone:
                 self._leave(one)
             for one in fresh:
                 self._arrive(one)
-            following = index.updated([e.name for e in gone], fresh)
+            following = index.updated(gone, fresh)
             if len(following):
                 self._entries[namespace] = following
             else:
                 self._entries.pop(namespace, None)
+
+    def _read(self, resource: Resource) -> Entry | None:
+        if isinstance(resource.spec, Pod):
+            return pods.entry(resource, self._nodes)
+        return workloads.entry(resource)
 
     def allocate(self) -> None:
         """Settle services and their automatic addresses, wherever claims changed."""
@@ -188,14 +187,18 @@ class _Step:
         for key in self._defined | self._selected:
             claims = self._claims.get(key, ())
             before = self._endpoints.get(key, ())
-            after = _endpoints(claims, self._entries.get(key[1])) if claims else ()
+            after = self._found(key, claims) if claims else ()
             if after == before:
                 continue
             if after:
                 self._endpoints[key] = after
             else:
                 del self._endpoints[key]
-            self._serve(key, {e.address for e in before}, {e.address for e in after})
+            self._serve(
+                key,
+                {a for e in before for a in e.addresses},
+                {a for e in after for a in e.addresses},
+            )
 
     def result(self) -> tuple[Catalog, Touched]:
         """Return the catalog; maps that did not change are the previous ones."""
@@ -218,12 +221,54 @@ class _Step:
             made=self._made,
             entries=self._entries,
             entries_at=self._entries_at,
+            nodes=self._nodes,
+            slices=self._slices,
             served_at=self._served_at,
             selecting=self._selecting,
             given=self._given,
+            node_local=frozenset(k for k, s in self._services.items() if _by_node(s))
+            if services
+            else old.node_local,
             conflicts=self._conflicts,
         )
         return catalog, Touched(services=services, endpoints=endpoints)
+
+    def _found(self, key: ServiceKey, claims: tuple[Claim, ...]) -> tuple[Endpoint, ...]:
+        """Return the endpoints of a service from the objects that define it, sorted."""
+        owner, index = claims[0], self._entries.get(key[1])
+        found: list[Endpoint] = []
+        for claim in conflicts.contributing(claims):
+            part = msgspec.structs.replace(claim.service, ports=_common(owner, claim))
+            if part.external_name:
+                continue
+            if part.registry is Registry.KUBERNETES:
+                found += self._of_kubernetes(key, claim, index)
+                continue
+            found += entries.inline_endpoints(claim.resource, part)
+            if index is not None and part.selector:
+                found += entries.selected_endpoints(part, index.select(part.selector), {})
+        unique = {(e.address, e.port, e.service_port, e.hostname): e for e in reversed(found)}
+        return tuple(unique[k] for k in sorted(unique))
+
+    def _of_kubernetes(
+        self, key: ServiceKey, claim: Claim, index: LabelIndex | None
+    ) -> list[Endpoint]:
+        """Return what EndpointSlices say, else the Pods that the selector finds; and WorkloadEntries."""
+        service, known = claim.service, self._slices.get(key, ())
+        selected = index.select(service.selector) if index else []
+        if known:
+            selected = [e for e in selected if not e.is_pod]
+        elif kubernetes.publishes_unready(claim.resource):
+            selected = [_ready(e) for e in selected]
+        targets = kubernetes.target_ports(claim.resource)
+        found = entries.selected_endpoints(service, selected, targets)
+
+        def pod_of(name: str, address: str) -> Entry | None:
+            if name:
+                return index.get("Pod", name) if index else None
+            return next((e for e in self._entries_at.get(address, ()) if e.is_pod), None)
+
+        return found + slices.endpoints(known, service, pod_of, self._nodes)
 
     def _settle(self, key: ServiceKey) -> None:
         claims = self._claims.get(key)
@@ -232,9 +277,11 @@ class _Step:
             self._services.pop(key, None)
             return
         service = claims[0].service
-        address = self._given.get(_slot(key), "") if self._wants(claims) else ""
-        if address:
-            service = msgspec.structs.replace(service, auto_address=address)
+        given = self._given.get(_slot(key)) if self._wants(claims) else None
+        if given is not None:
+            service = msgspec.structs.replace(
+                service, auto_address=given[0], auto_address_v6=given[1]
+            )
         if service != self._services.get(key):
             self._services[key] = service
 
@@ -256,13 +303,14 @@ class _Step:
     def _wants(self, claims: tuple[Claim, ...] | None) -> bool:
         return claims is not None and bool(claims) and entries.wants_address(claims[0].service)
 
-    def _allocated(self) -> dict[str, str]:
+    def _allocated(self) -> dict[str, Pair]:
         wanted = {
             _slot(key): (not claims[0].service.created, claims[0].service.created)
             for key, claims in self._claims.items()
             if self._wants(claims)
         }
-        return addresses.allocate(wanted)
+        others = [c[0].service.auto_address for c in self._claims.values() if c]
+        return addresses.allocate(wanted, [text for text in others if text])
 
     def _select(self, claim: Claim) -> None:
         if claim.service.selector:
@@ -291,19 +339,25 @@ class _Step:
             for key, selector in self._selecting.get((one.workload.namespace, pair), ()):
                 if labels.issuperset(selector):
                     self._selected.add(key)
+        if one.is_pod:
+            # An EndpointSlice may have its address without any selector.
+            for address in one.addresses:
+                self._selected.update(self._served_at.get(address, ()))
 
     def _leave(self, one: Entry) -> None:
         self._note(one)
-        left = tuple(e for e in self._entries_at[one.address] if e is not one)
-        if left:
-            self._entries_at[one.address] = left
-        else:
-            del self._entries_at[one.address]
+        for address in one.addresses:
+            left = tuple(e for e in self._entries_at[address] if e is not one)
+            if left:
+                self._entries_at[address] = left
+            else:
+                del self._entries_at[address]
 
     def _arrive(self, one: Entry) -> None:
         self._note(one)
-        found = (*self._entries_at.get(one.address, ()), one)
-        self._entries_at[one.address] = tuple(sorted(found, key=lambda e: e.resource.age_key))
+        for address in one.addresses:
+            found = (*self._entries_at.get(address, ()), one)
+            self._entries_at[address] = tuple(sorted(found, key=_entry_age))
 
     def _serve(self, key: ServiceKey, before: set[str], after: set[str]) -> None:
         for address in before - after:
@@ -315,6 +369,20 @@ class _Step:
         for address in after - before:
             found = (*self._served_at.get(address, ()), key)
             self._served_at[address] = tuple(sorted(found))
+
+
+def _entry_age(one: Entry) -> tuple[bool, str, str, str]:
+    return one.resource.age_key
+
+
+def _ready(one: Entry) -> Entry:
+    if not one.is_pod or one.health is Health.HEALTHY:
+        return one
+    return msgspec.structs.replace(one, health=Health.HEALTHY)
+
+
+def _by_node(service: Service) -> bool:
+    return service.node_local or service.traffic_distribution.lower() == "prefersamenode"
 
 
 def _slot(key: ServiceKey) -> str:
@@ -329,30 +397,6 @@ def _claims_of(resource: Resource, domain: str) -> Iterator[Claim]:
         return
     for service in entries.services(resource):
         yield Claim(service=service, resource=resource)
-
-
-def _endpoints(claims: tuple[Claim, ...], index: LabelIndex | None) -> tuple[Endpoint, ...]:
-    """Return the endpoints of a service from the objects that define it, sorted.
-
-    Kubernetes' Pods and EndpointSlices are one more source of endpoints here once they are read.
-    """
-    owner = claims[0]
-    found: list[Endpoint] = []
-    for claim in conflicts.contributing(claims):
-        ports = _common(owner, claim)
-        if claim.service.external_name:
-            continue
-        if claim.service.registry is Registry.KUBERNETES:
-            selected = index.select(claim.service.selector) if index else []
-            targets = kubernetes.target_ports(claim.resource)
-            found += entries.selected_endpoints(ports, selected, targets)
-            continue
-        part = msgspec.structs.replace(claim.service, ports=ports)
-        found += entries.inline_endpoints(claim.resource, part)
-        if index is not None and claim.service.selector:
-            found += entries.selected_endpoints(ports, index.select(part.selector), {})
-    unique = {(e.address, e.port, e.service_port, e.hostname): e for e in reversed(found)}
-    return tuple(unique[key] for key in sorted(unique))
 
 
 def _common(owner: Claim, claim: Claim) -> tuple[Port, ...]:

@@ -4,9 +4,9 @@ from rhumb.model.kinds import kubernetes
 from rhumb.model.resource import Resource
 from rhumb.model.service import Port, Registry, Resolution, Service
 from rhumb.registry import protocols
+from rhumb.registry.entries import TRAFFIC_DISTRIBUTION
 
 EXPORT_TO = "networking.istio.io/exportTo"
-TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
 
 
 def service(resource: Resource, domain: str) -> Service | None:
@@ -24,7 +24,7 @@ def service(resource: Resource, domain: str) -> Service | None:
     external_name = spec.external_name if spec.type == "ExternalName" else ""
     exported = meta.annotations.get(EXPORT_TO, "")
     return Service(
-        hostname=f"{meta.name}.{meta.namespace}.svc.{domain}",
+        hostname=hostname(meta.name, meta.namespace, domain),
         namespace=meta.namespace,
         name=meta.name,
         ports=ports,
@@ -37,6 +37,7 @@ def service(resource: Resource, domain: str) -> Service | None:
         labels=tuple(sorted(meta.labels.items())),
         selector=tuple(sorted(spec.selector.items())),
         external_name=external_name,
+        families=spec.ip_families or tuple("IPv6" if ":" in a else "IPv4" for a in addresses),
         client_ip_affinity=spec.session_affinity == "ClientIP",
         node_local=spec.internal_traffic_policy == "Local",
         traffic_distribution=spec.traffic_distribution
@@ -45,6 +46,18 @@ def service(resource: Resource, domain: str) -> Service | None:
         key=resource.key,
         location=resource.location,
     )
+
+
+def hostname(name: str, namespace: str, domain: str) -> str:
+    """Return the host name of a Kubernetes Service."""
+    return f"{name}.{namespace}.svc.{domain}"
+
+
+def publishes_unready(resource: Resource) -> bool:
+    """Tell whether Pods count before they are ready."""
+    spec = resource.spec
+    assert isinstance(spec, kubernetes.Service)
+    return spec.publish_not_ready_addresses
 
 
 def target_ports(resource: Resource) -> dict[int, int | str]:

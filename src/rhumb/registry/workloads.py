@@ -1,4 +1,4 @@
-"""WorkloadEntries as workloads: identity, labels, health, and lookup by label."""
+"""Workloads, from WorkloadEntries here and from Pods: identity, labels, health, and lookup by label."""
 
 from collections.abc import Iterable, Mapping
 
@@ -22,13 +22,22 @@ NETWORK_LABEL = "topology.istio.io/network"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One WorkloadEntry, read once."""
+    """One WorkloadEntry or Pod, read once."""
 
     resource: Resource
     spec: WorkloadEntry
+    """A Pod's is made of its address, account and named ports."""
     workload: Workload
     mtls: bool
     health: Health
+    addresses: tuple[str, ...]
+    """The primary one first; several where a Pod has IPv4 and IPv6."""
+    node: str = ""
+    dns_name: str = ""
+    """Name below a headless Service."""
+    subdomain: str = ""
+    """The only Service that has the name; empty for a WorkloadEntry: every one."""
+    is_pod: bool = False
 
     @property
     def name(self) -> str:
@@ -36,9 +45,18 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return self.resource.meta.name
 
     @property
+    def id(self) -> str:
+        """Return kind and name, which are unique in a namespace."""
+        return f"{self.resource.key.kind}/{self.name}"
+
+    @property
     def address(self) -> str:
         """Return the workload's address."""
         return self.spec.address
+
+    def instance_name(self, service: str) -> str:
+        """Return the name of the instance below a headless Service, "" when it has none there."""
+        return self.dns_name if not self.is_pod or self.subdomain == service else ""
 
 
 def entry(resource: Resource) -> Entry:
@@ -54,20 +72,21 @@ def entry(resource: Resource) -> Entry:
     return Entry(
         resource=resource,
         spec=spec,
-        workload=_workload(spec, labels, meta.namespace, name),
+        workload=workload(spec, labels, meta.namespace, name),
         mtls=has_sidecar(spec, labels),
         health=_health(resource.status, meta.annotations),
+        addresses=(spec.address,),
+        dns_name=meta.name,
     )
 
 
 def inline(spec: WorkloadEntry, namespace: str, name: str) -> Workload:
     """Return the workload of an endpoint that is written inside a ServiceEntry of that name."""
-    return _workload(spec, spec.labels, namespace, spec.labels.get(WORKLOAD_NAME) or name)
+    return workload(spec, spec.labels, namespace, spec.labels.get(WORKLOAD_NAME) or name)
 
 
-def _workload(
-    spec: WorkloadEntry, labels: Mapping[str, str], namespace: str, name: str
-) -> Workload:
+def workload(spec: WorkloadEntry, labels: Mapping[str, str], namespace: str, name: str) -> Workload:
+    """Return who stands at the address of a WorkloadEntry."""
     return Workload(
         name=name,
         namespace=namespace,
@@ -116,19 +135,19 @@ class LabelIndex:
         self._entries: dict[str, Entry] = {}
         self._by_pair: dict[tuple[str, str], dict[str, Entry]] = {}
         for one in entries:
-            self._entries[one.name] = one
+            self._entries[one.id] = one
             for pair in one.workload.labels:
-                self._by_pair.setdefault(pair, {})[one.name] = one
+                self._by_pair.setdefault(pair, {})[one.id] = one
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, name: str) -> Entry | None:
-        """Return the entry with this name."""
-        return self._entries.get(name)
+    def get(self, kind: str, name: str) -> Entry | None:
+        """Return the entry of a WorkloadEntry or Pod."""
+        return self._entries.get(f"{kind}/{name}")
 
-    def updated(self, gone: Iterable[str], fresh: Iterable[Entry]) -> "LabelIndex":
-        """Return an index without the names of `gone` and with `fresh`; the rest is shared."""
+    def updated(self, gone: Iterable[Entry], fresh: Iterable[Entry]) -> "LabelIndex":
+        """Return an index without `gone` and with `fresh`; the rest is shared."""
         following = LabelIndex()
         following._entries = dict(self._entries)
         following._by_pair = dict(self._by_pair)
@@ -140,27 +159,27 @@ class LabelIndex:
                 following._by_pair[pair] = dict(following._by_pair.get(pair, {}))
             return following._by_pair[pair]
 
-        for name in gone:
-            before = following._entries.pop(name, None)
-            for pair in before.workload.labels if before else ():
-                bucket(pair).pop(name, None)
+        for one in gone:
+            if following._entries.pop(one.id, None) is not None:
+                for pair in one.workload.labels:
+                    bucket(pair).pop(one.id, None)
         for one in fresh:
-            following._entries[one.name] = one
+            following._entries[one.id] = one
             for pair in one.workload.labels:
-                bucket(pair)[one.name] = one
+                bucket(pair)[one.id] = one
         for pair in owned:
             if not following._by_pair[pair]:
                 del following._by_pair[pair]
         return following
 
     def select(self, selector: Labels) -> list[Entry]:
-        """Return the entries that have all pairs, sorted by name; an empty selector selects none."""
+        """Return the entries that have all pairs, sorted by kind and name; an empty selector selects none."""
         if not selector:
             return []
         buckets = [self._by_pair.get(pair, {}) for pair in selector]
         wanted = set(selector)
         found = [e for e in min(buckets, key=len).values() if wanted.issubset(e.workload.labels)]
-        return sorted(found, key=lambda e: e.name)
+        return sorted(found, key=lambda e: e.id)
 
     def all(self) -> Iterable[Entry]:
         """Return every entry."""

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 import msgspec
 
 from rhumb.model.endpoint import Endpoint
-from rhumb.model.kinds.table import CORE, MESH, NETWORKING, SECURITY
+from rhumb.model.kinds.table import CORE, DISCOVERY, MESH, NETWORKING, SECURITY
 from rhumb.model.resource import Changes, Key
 from rhumb.model.service import Resolution
-from rhumb.registry.join import Catalog, ServiceKey, Touched
+from rhumb.registry.catalog import Catalog, ServiceKey, Touched
 from rhumb.snapshot.snapshot import Scope
 from rhumb.xds.types import XdsType
 
@@ -34,7 +34,11 @@ _TYPES: dict[tuple[str, str], frozenset[XdsType]] = {
     (NETWORKING, "Sidecar"): ALL - {SDS},
     (SECURITY, "PeerAuthentication"): frozenset({CDS, EDS, LDS}),
     (MESH, "MeshConfig"): ALL,
-    # These three are judged by what they did to services and endpoints.
+    # These are judged by what they did to services and endpoints.
+    (CORE, "Pod"): frozenset(),
+    (CORE, "Node"): frozenset(),
+    (CORE, "Endpoints"): frozenset(),
+    (DISCOVERY, "EndpointSlice"): frozenset(),
     (CORE, "Service"): frozenset(),
     (NETWORKING, "ServiceEntry"): frozenset(),
     (NETWORKING, "WorkloadEntry"): frozenset(),

@@ -10,8 +10,9 @@ from rhumb.model.kinds.table import MESH, NETWORKING, SECURITY
 from rhumb.model.proxy import Proxy, Role
 from rhumb.model.resource import Changes, Key, Resource, ResourceSet
 from rhumb.model.service import Service
+from rhumb.registry import catalog as catalogs
 from rhumb.registry import join
-from rhumb.registry.join import Catalog
+from rhumb.registry.catalog import Catalog
 from rhumb.snapshot import affects, instances, secrets
 from rhumb.snapshot.affects import Impact
 from rhumb.snapshot.gateways import Gateways
@@ -192,7 +193,7 @@ def _nothing(mesh: Mesh) -> Indexes:
     sidecars = Sidecars((), root)
     seen = Seen({}, mesh.default_export_to)
     return Indexes(
-        catalog=join.EMPTY,
+        catalog=catalogs.EMPTY,
         routes=routes,
         rules=Rules(mesh.domain, root, mesh.destination_rule_export_to),
         peers=PeerPolicies((), root),

@@ -11,8 +11,8 @@ from rhumb.model.proxy import Proxy, Role
 from rhumb.model.resource import Resource
 from rhumb.model.service import Protocol, Registry, Service
 from rhumb.registry import kubernetes
+from rhumb.registry.catalog import Catalog, ServiceKey
 from rhumb.registry.conflicts import contributing
-from rhumb.registry.join import Catalog, ServiceKey
 from rhumb.registry.workloads import Entry, selects
 from rhumb.snapshot.view import Capabilities, Instance, View
 
@@ -27,7 +27,7 @@ def view(proxy: Proxy, catalog: Catalog, domain: str) -> View:
     own = _entry(proxy, catalog)
     known = own.workload if own is not None else None
     labels = proxy.labels or (known.labels if known else ())
-    instances = _instances(proxy, catalog) if proxy.role is not Role.AGENT else ()
+    instances = _instances(proxy, own, catalog) if proxy.role is not Role.AGENT else ()
     return View(
         role=proxy.role,
         namespace=proxy.namespace,
@@ -81,8 +81,8 @@ def _entry(proxy: Proxy, catalog: Catalog) -> Entry | None:
     return named or next(iter(found), None)
 
 
-def _instances(proxy: Proxy, catalog: Catalog) -> tuple[Instance, ...]:
-    found = set(_by_address(proxy, catalog)) or set(_by_labels(proxy, catalog))
+def _instances(proxy: Proxy, own: Entry | None, catalog: Catalog) -> tuple[Instance, ...]:
+    found = set(_by_address(proxy, own, catalog)) or set(_by_labels(proxy, catalog))
     return tuple(
         sorted(
             found,
@@ -91,14 +91,20 @@ def _instances(proxy: Proxy, catalog: Catalog) -> tuple[Instance, ...]:
     )
 
 
-def _by_address(proxy: Proxy, catalog: Catalog) -> Iterator[Instance]:
+def _by_address(proxy: Proxy, own: Entry | None, catalog: Catalog) -> Iterator[Instance]:
     addresses = set(proxy.addresses)
+    others = [e for a in proxy.addresses for e in catalog.entries_at.get(a, ()) if e is not own]
+    shares = own is not None and own.is_pod and any(e.is_pod for e in others)
     for key in {key for a in addresses for key in catalog.served_at.get(a, ())}:
         service = catalog.services[key]
         if service.namespace != proxy.namespace:
             continue
+        if own is not None and shares and not selects(service.selector, dict(own.workload.labels)):
+            continue  # of another Pod in the Node's own network
         for endpoint in catalog.endpoints[key]:
-            if endpoint.address in addresses and _is_own(endpoint.hostname, proxy):
+            if addresses.isdisjoint(endpoint.addresses):
+                continue
+            if _is_own(endpoint.hostname, proxy):
                 yield from _instance(service, endpoint.service_port, endpoint.port)
 
 

@@ -1,6 +1,15 @@
 """Entries of Kubernetes' own kinds."""
 
 from rhumb.model.compatibility.entry import SUPPORTED, Message, Table, message, warned
+from rhumb.model.kinds.endpoint_slice import (
+    Endpoint,
+    EndpointAddress,
+    EndpointConditions,
+    EndpointPort,
+    Endpoints,
+    EndpointSlice,
+    EndpointSubset,
+)
 from rhumb.model.kinds.kubernetes import (
     ConfigMap,
     Namespace,
@@ -10,6 +19,7 @@ from rhumb.model.kinds.kubernetes import (
     ServiceAccount,
     ServicePort,
 )
+from rhumb.model.kinds.pod import Container, ContainerPort, Node, Pod
 
 
 def _of_kubernetes(*names: str) -> Message:
@@ -20,12 +30,11 @@ def _of_kubernetes(*names: str) -> Message:
 TABLE: Table = {
     Service: message(
         "ports selector type clusterIP clusterIPs externalName sessionAffinity "
-        "internalTrafficPolicy trafficDistribution",
+        "internalTrafficPolicy trafficDistribution publishNotReadyAddresses",
         externalIPs=warned("has no effect: the mesh calls the service by its cluster addresses"),
         sessionAffinityConfig=warned(
             "has no effect: affinity by client address lasts as long as the endpoints"
         ),
-        publishNotReadyAddresses=warned("has no effect: addresses come from WorkloadEntries"),
     )
     | _of_kubernetes(
         "externalTrafficPolicy",
@@ -38,6 +47,19 @@ TABLE: Table = {
         "healthCheckNodePort",
     ),
     ServicePort: message("name port protocol appProtocol targetPort") | _of_kubernetes("nodePort"),
+    Pod: message(
+        "containers initContainers nodeName serviceAccountName hostNetwork hostname subdomain"
+    ),
+    Container: message("name ports restartPolicy"),
+    ContainerPort: message("name containerPort protocol"),
+    Node: {},
+    EndpointSlice: message("addressType endpoints ports"),
+    Endpoint: message("addresses conditions hostname nodeName targetRef"),
+    EndpointConditions: message("ready serving terminating"),
+    EndpointPort: message("name port protocol") | _of_kubernetes("appProtocol"),
+    Endpoints: message("subsets"),
+    EndpointSubset: message("addresses notReadyAddresses ports"),
+    EndpointAddress: message("ip hostname nodeName targetRef"),
     Namespace: _of_kubernetes("finalizers"),
     ServiceAccount: message("secrets")
     | _of_kubernetes("imagePullSecrets", "automountServiceAccountToken"),

@@ -23,8 +23,6 @@ NOT_YET: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "TLSRoute",
             "UDPRoute",
         ),
-        CORE: ("Endpoints", "Pod"),
-        "discovery.k8s.io": ("EndpointSlice",),
         "networking.k8s.io": ("Ingress", "IngressClass"),
     }
 )
@@ -37,7 +35,6 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "ComponentStatus",
             "Event",
             "LimitRange",
-            "Node",
             "PersistentVolume",
             "PersistentVolumeClaim",
             "PodTemplate",

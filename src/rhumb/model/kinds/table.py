@@ -3,11 +3,13 @@
 import msgspec
 
 from rhumb.model.kinds.destination_rule import DestinationRule
+from rhumb.model.kinds.endpoint_slice import Endpoints, EndpointSlice
 from rhumb.model.kinds.envoy_filter import EnvoyFilter
 from rhumb.model.kinds.gateway import Gateway
 from rhumb.model.kinds.kubernetes import ConfigMap, Namespace, Secret, Service, ServiceAccount
 from rhumb.model.kinds.mesh_config import MeshConfig
 from rhumb.model.kinds.peer_authentication import PeerAuthentication
+from rhumb.model.kinds.pod import Node, Pod
 from rhumb.model.kinds.service_entry import ServiceEntry
 from rhumb.model.kinds.sidecar import Sidecar
 from rhumb.model.kinds.virtual_service import VirtualService
@@ -18,6 +20,7 @@ from rhumb.model.kinds.workload_group import WorkloadGroup
 NETWORKING = "networking.istio.io"
 SECURITY = "security.istio.io"
 CORE = ""
+DISCOVERY = "discovery.k8s.io"
 MESH = "mesh.istio.io"
 """Group of MeshConfig, which is no object of its own in Kubernetes: it is read from ConfigMap `istio`."""
 
@@ -95,6 +98,17 @@ KINDS: tuple[KindInfo, ...] = (
         short_names=("pa",),
     ),
     _core(Service, "services", "svc", has_spec=True),
+    _core(Pod, "pods", "po", has_spec=True),
+    _core(Node, "nodes", "no", namespaced=False, has_spec=True),
+    _core(Endpoints, "endpoints", "ep"),
+    KindInfo(
+        group=DISCOVERY,
+        kind="EndpointSlice",
+        struct=EndpointSlice,
+        versions=("v1", "v1beta1"),
+        plural="endpointslices",
+        has_spec=False,
+    ),
     _core(Namespace, "namespaces", "ns", namespaced=False, has_spec=True),
     _core(ServiceAccount, "serviceaccounts", "sa"),
     _core(Secret, "secrets", ""),

@@ -31,6 +31,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     """Groups of fields, as spelled in YAML, of which at most one may be written."""
     REMOVED: ClassVar[Removed] = NONE
     """Fields that older versions of the API had, with what to write today."""
+    OPEN: ClassVar[bool] = False
+    """A message of Kubernetes with fields beyond those that matter here: they are passed over."""
 
 
 class WireEnum(enum.StrEnum):
