@@ -1,0 +1,1 @@
+"""EnvoyFilters: patches of messages that are spelled already."""
