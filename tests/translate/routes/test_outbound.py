@@ -114,5 +114,25 @@ def test_a_proxy_port_serves_every_port_by_name_and_80_without() -> None:
     assert all(d.endswith(":8080") for d in found["api.default.svc.cluster.local:8080"].domains)
 
 
+def test_where_all_ports_meet_the_written_one_counts() -> None:
+    sidecar = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: proxied, namespace: default}
+spec:
+  egress:
+  - {port: {number: 7001, name: http-proxy, protocol: HTTP_PROXY}, bind: 127.0.0.1, hosts: ["*/*"]}
+"""
+    ordinary, everywhere = table("8080", WEB, API), table("http_proxy", WEB, API)
+    proxied = table("7001", WEB, API, sidecar)
+    assert ordinary is not None
+    assert everywhere is not None
+    assert proxied is not None
+    assert ordinary.ignores_port
+    assert not everywhere.ignores_port
+    assert not proxied.ignores_port
+    assert "api:8080" in hosts(proxied)["api.default.svc.cluster.local:8080"].domains
+
+
 def test_nothing_answers_to_a_name_that_no_listener_gives() -> None:
     assert table("no-such-route", WEB) is None

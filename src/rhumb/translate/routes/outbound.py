@@ -39,18 +39,20 @@ class OutboundRoutes:
     def configuration(self, name: str) -> RouteConfiguration | None:
         """Return the configuration with this name, None when no listener can ask for it."""
         parsed = names.parse_route(name)
+        if isinstance(parsed, names.HostRoute):
+            return RouteConfiguration(name=name, virtual_hosts=self._sniffed(parsed))
         if name == names.HTTP_PROXY_ROUTE or name.startswith(("/", "unix://", "@")):
-            virtual_hosts = (*self._virtual_hosts(0, name), catch_all_host(self._seen.scope))
+            port = 0
         elif isinstance(parsed, names.PortRoute):
-            virtual_hosts = (
-                *self._virtual_hosts(parsed.port, name),
-                catch_all_host(self._seen.scope),
-            )
-        elif isinstance(parsed, names.HostRoute):
-            virtual_hosts = self._sniffed(parsed)
+            port = parsed.port
         else:
             return None
-        return RouteConfiguration(name=name, virtual_hosts=virtual_hosts)
+        virtual_hosts = (*self._virtual_hosts(port, name), catch_all_host(self._seen.scope))
+        # Where all ports meet, the one that the client wrote tells them apart. (Istio ignores it there
+        # too, and so finds none of its own domains: an HTTP_PROXY listener of its leads nowhere.)
+        listener = _egress(self._seen, port, name)
+        meets = not port or (listener is not None and _is_http_proxy(listener))
+        return RouteConfiguration(name=name, virtual_hosts=virtual_hosts, ignores_port=not meets)
 
     def _sniffed(self, name: names.HostRoute) -> tuple[VirtualHost, ...]:
         """Return the one virtual host of a listener that serves one service port only."""
@@ -63,7 +65,7 @@ class OutboundRoutes:
         listener = _egress(self._seen, port, name)
         if listener is None:
             return ()
-        if listener.port and listener.protocol.upper() == Protocol.HTTP_PROXY:
+        if _is_http_proxy(listener):
             port = 0
         key = (port, name if port == 0 else "")
         if key not in self._hosts:
@@ -80,6 +82,10 @@ def _egress(seen: Perspective, port: int, name: str) -> EgressListener | None:
         if listener.port == port and (port or listener.bind == name):
             return listener
     return None
+
+
+def _is_http_proxy(listener: EgressListener) -> bool:
+    return bool(listener.port) and listener.protocol.upper() == Protocol.HTTP_PROXY
 
 
 def _is_socket(listener: EgressListener) -> bool:
