@@ -240,6 +240,7 @@ def _outlier(out: outlier.OutlierDetection, value: Outlier) -> None:
         out.enforcing_consecutive_gateway_failure.value = 100
     if value.split_local:
         out.split_external_local_origin_errors = True
+        out.enforcing_local_origin_success_rate.value = 0
         if value.consecutive_local is not None:
             out.consecutive_local_origin_failure.value = value.consecutive_local
             out.enforcing_consecutive_local_origin_failure.value = 100

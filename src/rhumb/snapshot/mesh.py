@@ -59,8 +59,5 @@ def resolve(config: MeshConfig, home: str, domain: str) -> Mesh:
         destination_rule_export_to=(
             config.default_destination_rule_export_to or default.destination_rule_export_to
         ),
-        locality_failover=(
-            config.locality_lb_setting is None or config.locality_lb_setting.enabled is not False
-        ),
         config=config,
     )

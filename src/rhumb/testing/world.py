@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from rhumb.model.codec import Reader
+from rhumb.model.endpoint import Locality
 from rhumb.model.finding import Level
 from rhumb.model.proxy import Proxy, Role
 from rhumb.model.resource import Changes, Resource, ResourceSet
@@ -50,6 +51,7 @@ def proxy(
     role: Role = Role.SIDECAR,
     labels: Mapping[str, str] | None = None,
     metadata: Mapping[str, object] | None = None,
+    locality: str = "",
 ) -> Proxy:
     """Introduce a proxy as our own agent does."""
     said: dict[str, object] = {
@@ -63,5 +65,7 @@ def proxy(
     }
     said |= metadata or {}
     return Proxy.parse(
-        f"{role.value}~{address}~{name}.{namespace}~{namespace}.svc.cluster.local", said
+        f"{role.value}~{address}~{name}.{namespace}~{namespace}.svc.cluster.local",
+        said,
+        Locality.parse(locality),
     )

@@ -10,9 +10,16 @@ from rhumb.model.kinds.destination_rule import DestinationRule, Subset
 from rhumb.model.kinds.gateway import ServerTlsMode
 from rhumb.model.proxy import Role
 from rhumb.model.service import Port, Protocol, Resolution, Service
-from rhumb.snapshot.snapshot import Policy, Snapshot
+from rhumb.snapshot.snapshot import Mesh, Policy, Snapshot
 from rhumb.snapshot.view import View
-from rhumb.translate import endpoints, inbound_clusters, names, traffic_policy, upstream_tls
+from rhumb.translate import (
+    endpoints,
+    inbound_clusters,
+    locality,
+    names,
+    traffic_policy,
+    upstream_tls,
+)
 from rhumb.translate.catch_alls import catch_alls
 from rhumb.translate.traffic_policy import Effective
 
@@ -80,9 +87,6 @@ def _outbound(
             mtls = context
         elif _all_accept(snapshot, service, port.number):
             tls = context  # endpoints of such a cluster cannot be told apart
-    balancing = traffic_policy.load_balancing(policy, weighted=_weighted(policy, snapshot))
-    if discovery in (ir.Discovery.ORIGINAL_DST, ir.Discovery.DYNAMIC_FORWARD_PROXY):
-        balancing = ir.LoadBalancing(balance=ir.Balance.CLUSTER_PROVIDED)
     inline = discovery in (ir.Discovery.STRICT_DNS, ir.Discovery.LOGICAL_DNS)
     return ir.Cluster(
         name=str(name),
@@ -92,7 +96,7 @@ def _outbound(
         )
         if inline
         else None,
-        load_balancing=balancing,
+        load_balancing=_balancing(service, policy, discovery, mesh),
         limits=traffic_policy.limits(policy, mesh),
         http=traffic_policy.http_options(policy, port, mesh, tls),
         outlier=traffic_policy.outlier(policy),
@@ -120,13 +124,22 @@ def _all_accept(snapshot: Snapshot, service: Service, port: int) -> bool:
     return bool(found) and all(endpoints.accepts_mtls(snapshot, e) for e in found)
 
 
-def _weighted(policy: Effective, snapshot: Snapshot) -> bool:
-    """Tell whether localities are balanced by weight: distribution or explicit failover (Istio)."""
-    setting = policy.load_balancer.locality_lb_setting if policy.load_balancer else None
-    setting = setting or snapshot.mesh.config.locality_lb_setting
-    if setting is None or setting.enabled is False:
-        return False
-    return bool(setting.distribute or setting.failover)
+def _balancing(
+    service: Service, policy: Effective, discovery: ir.Discovery, mesh: Mesh
+) -> ir.LoadBalancing:
+    found = traffic_policy.load_balancing(policy)
+    if discovery in (ir.Discovery.ORIGINAL_DST, ir.Discovery.DYNAMIC_FORWARD_PROXY):
+        return ir.LoadBalancing(
+            balance=ir.Balance.CLUSTER_PROVIDED, panic_percent=found.panic_percent
+        )
+    wanted = locality.preference(policy.load_balancer, service, mesh)
+    return msgspec.structs.replace(
+        found,
+        locality_weighted=locality.is_weighted(
+            wanted, detects=policy.outlier_detection is not None
+        ),
+        zone_aware=locality.zone_aware(wanted),
+    )
 
 
 def _refresh(snapshot: Snapshot) -> int:

@@ -48,19 +48,10 @@ def of_service(
         locality.Placed(e, _endpoint(e, mtls=mutual or (automatic and accepts_mtls(snapshot, e))))
         for e in chosen
     ]
-    balancer = policy.load_balancer
-    setting = balancer.locality_lb_setting if balancer else None
-    setting = setting or snapshot.mesh.config.locality_lb_setting
-    enabled = snapshot.mesh.locality_failover if setting is None else setting.enabled is not False
+    wanted = locality.preference(policy.load_balancer, service, snapshot.mesh)
     return LoadAssignment(
         name=cluster,
-        groups=locality.groups(
-            placed,
-            view.locality,
-            dict(view.labels),
-            setting if enabled else None,
-            fails_over=enabled and policy.outlier_detection is not None,
-        ),
+        groups=locality.groups(placed, view, wanted, detects=policy.detects_failures),
         origin=(origin_of(service),),
     )
 

@@ -1,4 +1,4 @@
-"""Credentials that the control plane delivers, to proxies of the credential's own namespace only."""
+"""Credentials that the control plane delivers: Secrets to proxies of their own namespace only."""
 
 from rhumb.ir.origin import origin
 from rhumb.ir.secret import Secret
@@ -19,9 +19,9 @@ def secret(snapshot: Snapshot, view: View, name: str) -> Secret | None:
         found = snapshot.secret(view.namespace, parsed.name)
         return _spell(name, found, ca_only=parsed.is_ca) if found else None
     if isinstance(parsed, names.ConfigMapRoot):
-        if parsed.namespace != view.namespace:
-            return None
-        found = snapshot.config_map(view.namespace, parsed.name)
+        # Roots are public: clients anywhere may check the certificates of a namespace's servers.
+        name_there = parsed.name.removesuffix(names.CA_SUFFIX)
+        found = snapshot.config_map(parsed.namespace, name_there)
         return _spell(name, found, ca_only=True) if found else None
     return None
 

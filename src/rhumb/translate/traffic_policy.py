@@ -35,6 +35,8 @@ class Effective(msgspec.Struct, frozen=True, kw_only=True):
     tunnel: TunnelSettings | None = None
     proxy_protocol: ProxyProtocol | None = None
     retry_budget: RetryBudget | None = None
+    detects_failures: bool = False
+    """A DestinationRule asks for outlier detection; the mesh's default makes nobody fail over."""
 
 
 def effective(
@@ -49,6 +51,7 @@ def effective(
     if rule is not None and rule.traffic_policy is not None:
         at_port = _at_port(rule.traffic_policy, port)
         found = _whole(rule.traffic_policy) if at_port is None else _blocks(Effective(), at_port)
+    own = _of_subset(found, subset, port)
     default = mesh.config.default_traffic_policy
     if default is not None:
         found = msgspec.structs.replace(
@@ -56,12 +59,18 @@ def effective(
             connection_pool=found.connection_pool or default.connection_pool,
             outlier_detection=found.outlier_detection or default.outlier_detection,
         )
-    if subset is not None and subset.traffic_policy is not None:
-        at_port = _at_port(subset.traffic_policy, port)
-        if at_port is not None:
-            return _blocks(found, at_port)
-        found = _overlay(found, subset.traffic_policy)
-    return found
+    return msgspec.structs.replace(
+        _of_subset(found, subset, port), detects_failures=own.outlier_detection is not None
+    )
+
+
+def _of_subset(below: Effective, subset: Subset | None, port: int) -> Effective:
+    if subset is None or subset.traffic_policy is None:
+        return below
+    at_port = _at_port(subset.traffic_policy, port)
+    if at_port is not None:
+        return _blocks(below, at_port)
+    return _overlay(below, subset.traffic_policy)
 
 
 def _at_port(policy: TrafficPolicy, port: int) -> PortTrafficPolicy | None:
@@ -219,39 +228,31 @@ _SIMPLE = {
 _WARMS = (ir.Balance.LEAST_REQUEST, ir.Balance.ROUND_ROBIN)
 
 
-def load_balancing(policy: Effective, *, weighted: bool) -> ir.LoadBalancing:
-    """Return the balancing of a cluster; `weighted`: by the weights of localities."""
+def load_balancing(policy: Effective) -> ir.LoadBalancing:
+    """Return the balancing of a cluster, apart from localities."""
     found = policy.load_balancer
     health = policy.outlier_detection
     panic = float(health.min_health_percent) if health else 0.0
     if found is None:
-        return ir.LoadBalancing(locality_weighted=weighted, panic_percent=panic)
-    key = found.consistent_hash
-    if key is not None:
-        return _hashed(key, weighted, panic)
+        return ir.LoadBalancing(panic_percent=panic)
+    if found.consistent_hash is not None:
+        return _hashed(found.consistent_hash, panic)
     balance = _SIMPLE.get(found.simple or SimpleLb.UNSPECIFIED, ir.Balance.LEAST_REQUEST)
     return ir.LoadBalancing(
         balance=balance,
         slow_start=_slow_start(found) if balance in _WARMS else None,
-        locality_weighted=weighted,
         panic_percent=panic,
     )
 
 
-def _hashed(key: ConsistentHash, weighted: bool, panic: float) -> ir.LoadBalancing:
+def _hashed(key: ConsistentHash, panic: float) -> ir.LoadBalancing:
     if key.maglev is not None:
         return ir.LoadBalancing(
-            balance=ir.Balance.MAGLEV,
-            table_size=key.maglev.table_size or 0,
-            locality_weighted=weighted,
-            panic_percent=panic,
+            balance=ir.Balance.MAGLEV, table_size=key.maglev.table_size or 0, panic_percent=panic
         )
     size = key.ring_hash.minimum_ring_size if key.ring_hash else key.minimum_ring_size
     return ir.LoadBalancing(
-        balance=ir.Balance.RING_HASH,
-        ring_size=size or 1024,
-        locality_weighted=weighted,
-        panic_percent=panic,
+        balance=ir.Balance.RING_HASH, ring_size=size or 1024, panic_percent=panic
     )
 
 

@@ -55,7 +55,9 @@ _MESH_CONFIG = (
             "use `rhumb serve -f PATH`",
         ),
         zoneAwareLbSetting=warned(
-            "has no effect: endpoints of all zones are used alike", "use localityLbSetting"
+            "keeps requests in the client's region, where its zones share them alike: "
+            "as in Istio without self-discovery, proxies do not count their own kind by zone",
+            "use localityLbSetting to prefer the client's zone",
         ),
         inboundClusterStatName=warned("has no effect: statistics bear the names of clusters"),
         outboundClusterStatName=warned("has no effect: statistics bear the names of clusters"),

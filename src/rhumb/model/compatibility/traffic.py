@@ -190,7 +190,9 @@ TABLE: Table = {
         ),
         backendUtilization=warned("has no effect, as in Istio: LEAST_REQUEST is used"),
         zoneAwareLbSetting=warned(
-            "has no effect: endpoints of all zones are used alike", "use localityLbSetting"
+            "keeps requests in the client's region, where its zones share them alike: "
+            "as in Istio without self-discovery, proxies do not count their own kind by zone",
+            "use localityLbSetting to prefer the client's zone",
         ),
         warmupDurationSecs=warned("is deprecated and honoured", "use warmup.duration"),
     ),

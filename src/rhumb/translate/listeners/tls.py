@@ -97,6 +97,12 @@ def _secret(name: str) -> names.KubernetesSecret:
     return parsed if isinstance(parsed, names.KubernetesSecret) else names.KubernetesSecret(name)
 
 
+def _ca(name: str) -> str:
+    """Name the CA that stands in a Secret, or in a ConfigMap (`configmap://NAMESPACE/NAME`)."""
+    parsed = names.parse_secret(name)
+    return name if isinstance(parsed, names.ConfigMapRoot) else str(_secret(name).ca)
+
+
 def _files(wanted: ServerTls) -> tuple[CertificateFiles, ...]:
     if wanted.tls_certificates:
         return tuple(
@@ -112,9 +118,9 @@ def _validation(wanted: ServerTls, credentials: tuple[str, ...], *, asks: bool) 
     roots: SecretRef | None = None
     root_file = ""
     if asks and wanted.ca_cert_credential_name:
-        roots = SecretRef(str(_secret(wanted.ca_cert_credential_name).ca), SecretSource.ADS)
+        roots = SecretRef(_ca(wanted.ca_cert_credential_name), SecretSource.ADS)
     elif asks and credentials:
-        roots = SecretRef(str(_secret(credentials[0]).ca), SecretSource.ADS)
+        roots = SecretRef(_ca(credentials[0]), SecretSource.ADS)
     elif asks:
         root_file = wanted.ca_certificates
     return Validation(
