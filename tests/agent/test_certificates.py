@@ -60,7 +60,13 @@ class FakeCa:
         if self.errors:
             raise self.errors.pop(0)
         now = self.clock.now() + self.skew
-        leaf = sign(self.authority, asked.key, Names.of(self.identity), now=now, life=life or DAY)
+        leaf = sign(
+            self.authority,
+            asked.key,
+            Names.of(self.identity, asked.peer),
+            now=now,
+            life=life or DAY,
+        )
         return (leaf.pem, self.authority.roots.pem)
 
 
@@ -75,9 +81,10 @@ class Bench:
         self.keeper = self.made(token)
         self.at_sleep: Callable[[], None] = lambda: None
 
-    def made(self, token: str) -> CertificateKeeper:
+    def made(self, token: str, peer: str = "") -> CertificateKeeper:
         return CertificateKeeper(
             identity=CART,
+            peer=peer,
             directory=self.directory,
             signer=self.ca,
             roots=self.ca.authority.roots.pem,
@@ -149,6 +156,16 @@ def test_a_damaged_file_is_replaced(tmp_path: Path, damage: str) -> None:
     (tmp_path / sds.CERTIFICATE_FILE).write_text(damage)
     bench.run(HOUR)
     assert parse_chain(bench.written().chain)[0].identity == CART
+
+
+def test_a_workload_that_is_called_otherwise_now_asks_at_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "sds")
+    bench.run(HOUR)
+    for peer in ("cart-v2;shop;cart;v2", "cart-v2;shop;cart;v2"):
+        bench.keeper = bench.made("", peer)
+        bench.run(HOUR)
+        assert parse_chain(bench.written().chain)[0].peer == peer
+    assert bench.ca.proofs == ["token t1", "certificate"]
 
 
 def test_a_ca_that_is_away_is_asked_again_with_backoff_and_the_same_key(tmp_path: Path) -> None:

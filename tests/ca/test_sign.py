@@ -10,6 +10,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 from rhumb.base.errors import RhumbError
 from rhumb.ca.authority import make_root
 from rhumb.ca.sign import Names, RequestError, life_of, parse_request, sign
+from rhumb.identity import peer_name
 from rhumb.identity.spiffe import SpiffeId
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -126,3 +127,15 @@ def test_keys_that_the_mesh_does_not_take(key: Key) -> None:
 def test_rubbish_is_no_request(text: str) -> None:
     with pytest.raises(RequestError):
         parse_request(text)
+
+
+def test_what_metrics_call_a_workload_is_taken_from_the_request() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([peer_name.other_name("vault-v1;bank;vault")])
+    request = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([]))
+        .add_extension(names, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    assert parse_request(request.public_bytes(Encoding.PEM).decode()).peer == "vault-v1;bank;vault"

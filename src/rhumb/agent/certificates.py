@@ -29,6 +29,7 @@ from rhumb.agent.sds import KeyPair
 from rhumb.base.backoff import delays
 from rhumb.base.clock import Clock, SystemClock
 from rhumb.base.errors import RhumbError
+from rhumb.identity import peer_name
 from rhumb.identity.certificates import Certificate, parse_chain
 from rhumb.identity.spiffe import SpiffeId
 from rhumb.identity.trust import TrustBundle
@@ -84,6 +85,7 @@ class CertificateKeeper:
         self,
         *,
         identity: SpiffeId,
+        peer: str = "",
         directory: Path,
         signer: Signer,
         roots: str,
@@ -95,10 +97,13 @@ class CertificateKeeper:
     ) -> None:
         """Take the SDS directory, and the root certificates (PEM) that the joiner was given.
 
+        `peer` is what metrics call the workload (`rhumb.model.peer`): servers read it off the certificate.
+
         A certificate that is there already, valid and of the same identity, is used; then no join
         token is needed.
         """
         self._identity = identity
+        self._peer = peer
         self._directory = directory
         self._signer = signer
         self._pinned = roots
@@ -205,6 +210,8 @@ class CertificateKeeper:
                 extra={"identity": self._identity, "error": error},
             )
             return
+        if held.certificate.peer != self._peer:
+            held = msgspec.structs.replace(held, renew_at=self._clock.now())
         self._roots, self._held = roots, held
         if held.certificate.is_valid(self._clock.now()):
             self._ready.set()
@@ -226,7 +233,7 @@ class CertificateKeeper:
     async def _renew(self) -> None:
         if self._unwritten is None:
             key = self._pending = self._pending or ec.generate_private_key(ec.SECP256R1())
-            chain = await self._ask(_signing_request(key, self._identity))
+            chain = await self._ask(_signing_request(key, self._identity, self._peer))
             if len(chain) < 2:
                 raise RhumbError("the CA's answer has no chain and root")
             secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -326,12 +333,14 @@ class CertificateKeeper:
         return held.certificate.remaining(self._clock.now())
 
 
-def _signing_request(key: ec.EllipticCurvePrivateKey, identity: SpiffeId) -> str:
-    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(str(identity))])
+def _signing_request(key: ec.EllipticCurvePrivateKey, identity: SpiffeId, peer: str) -> str:
+    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(str(identity))]
+    if peer:
+        names.append(peer_name.other_name(peer))
     return (
         x509.CertificateSigningRequestBuilder()
         .subject_name(x509.Name([]))
-        .add_extension(names, critical=True)
+        .add_extension(x509.SubjectAlternativeName(names), critical=True)
         .sign(key, hashes.SHA256())
         .public_bytes(Encoding.PEM)
         .decode()

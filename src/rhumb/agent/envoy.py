@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from rhumb.agent import http, netns, process, supervise
@@ -15,7 +15,6 @@ from rhumb.base import backoff
 from rhumb.base.clock import Clock, SystemClock
 from rhumb.base.files import write_atomic
 from rhumb.base.tasks import Nursery
-from rhumb.model.peer import ENVIRONMENT, format_peer, peer
 
 BOOTSTRAP = "envoy.json"
 PID = "envoy.pid"
@@ -190,7 +189,7 @@ class Envoy:
                 process.Command(
                     argv=command(self._settings, self._binary),
                     directory=self._settings.directory,
-                    environment=self._environment(),
+                    environment={},
                     stdout=self._access_log,
                     stderr=writing,
                 )
@@ -205,9 +204,6 @@ class Envoy:
         (self._settings.directory / PID).write_text(f"{started.pid}\n")
         self._events.put_nowait(supervise.Started())
         self._nursery.start("exit", self._watch(started, reader, self._clock.monotonic()))
-
-    def _environment(self) -> Mapping[str, str]:
-        return {ENVIRONMENT: format_peer(peer(self._settings.identity))}
 
     async def _watch(
         self, started: subprocess.Popen[bytes], reader: process.LineReader, since: float

@@ -18,6 +18,7 @@ from rhumb.agent.health import HealthProbe, RunCommand, commands
 from rhumb.agent.settings import Probe, SidecarSettings
 from rhumb.base.tasks import Nursery
 from rhumb.identity.spiffe import SpiffeId
+from rhumb.model.peer import format_peer, peer
 from rhumb.model.proxy import Role
 
 _log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Sidecar:
             identity=SpiffeId.of(
                 settings.trust_domain, settings.namespace, settings.service_account
             ),
+            peer=format_peer(peer(settings.identity)),
             directory=settings.directory / "sds",
             signer=CaClient(settings.discovery.address, server_name=settings.discovery.sni),
             roots=roots,

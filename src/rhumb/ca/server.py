@@ -109,7 +109,7 @@ class CertificateService:
             self._tokens.spend(caller.reference, asked.key_digest)
         identity = settings.trust.under_own_name(caller.identity)
         signer = self._authority.signing
-        leaf = sign(signer, asked.key, Names.of(identity), now=now, life=life)
+        leaf = sign(signer, asked.key, Names.of(identity, asked.peer), now=now, life=life)
         self._authority.note_issued(signer, leaf.not_after)
         self._metrics.count("success_cert_issuance_count")
         self._note(caller, leaf, identity, credentials)

@@ -1,4 +1,4 @@
-"""A signing request becomes a certificate. The names in it come from the caller's proof, never from the request."""
+"""A signing request becomes a certificate. Its identity comes from the caller's proof, never from the request."""
 
 import ipaddress
 from datetime import datetime, timedelta
@@ -13,8 +13,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from rhumb.base.errors import RhumbError
 from rhumb.ca.authority import CLOCK_SKEW, Authority
+from rhumb.identity import peer_name
 from rhumb.identity.certificates import Certificate, parse_chain
 from rhumb.identity.spiffe import SpiffeId
+from rhumb.model.peer import parse_peer
 
 MAX_REQUEST = 64 * 1024
 _MIN_RSA_BITS = 2048
@@ -35,6 +37,8 @@ class Request(msgspec.Struct, frozen=True, eq=False):
     key_digest: str
     """SHA-256 of the public key, lower-case hex."""
     uris: tuple[str, ...]
+    peer: str = ""
+    """What metrics shall call the workload (`rhumb.model.peer`)."""
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -43,11 +47,20 @@ class Names(msgspec.Struct, frozen=True):
     uris: tuple[str, ...] = ()
     dns_names: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
+    peer: str = ""
 
     @classmethod
-    def of(cls, identity: SpiffeId) -> "Names":
-        """Return the names of a workload: its SPIFFE id, alone."""
-        return cls(uris=(str(identity),))
+    def of(cls, identity: SpiffeId, peer: str = "") -> "Names":
+        """Return the names of a workload: its SPIFFE id, and what metrics call it.
+
+        Raises RequestError when that name is of another namespace than the identity.
+        """
+        if peer and parse_peer(peer).namespace != identity.namespace:
+            raise RequestError(
+                f"{identity} asks to be called {peer}, which is not of its namespace",
+                hint="the second field of the name must be the workload's own namespace",
+            )
+        return cls(uris=(str(identity),), peer=peer)
 
     def general(self) -> x509.SubjectAlternativeName:
         """Spell the names as the X.509 extension."""
@@ -56,6 +69,7 @@ class Names(msgspec.Struct, frozen=True):
                 *(x509.UniformResourceIdentifier(uri) for uri in self.uris),
                 *(x509.DNSName(name) for name in self.dns_names),
                 *(x509.IPAddress(ipaddress.ip_address(address)) for address in self.addresses),
+                *((peer_name.other_name(self.peer),) if self.peer else ()),
             ]
         )
 
@@ -71,7 +85,9 @@ def parse_request(pem: str) -> Request:
         request = x509.load_pem_x509_csr(pem.encode())
         proved = request.is_signature_valid
         key = request.public_key()
-        uris = _requested_uris(request)
+        names = _requested_names(request)
+        uris = names.get_values_for_type(x509.UniformResourceIdentifier) if names else []
+        peer = peer_name.read(names) if names else ""
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise RequestError(
             f"the signing request does not parse: {error}", hint="send PEM, PKCS #10"
@@ -79,16 +95,18 @@ def parse_request(pem: str) -> Request:
     if not proved:
         raise RequestError("the signing request's signature is not made with its key")
     return Request(
-        _accepted(key), x509.SubjectKeyIdentifier.from_public_key(key).digest.hex(), uris
+        _accepted(key),
+        x509.SubjectKeyIdentifier.from_public_key(key).digest.hex(),
+        tuple(uris),
+        peer,
     )
 
 
-def _requested_uris(request: x509.CertificateSigningRequest) -> tuple[str, ...]:
+def _requested_names(request: x509.CertificateSigningRequest) -> x509.SubjectAlternativeName | None:
     try:
-        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return ()
-    return tuple(names.get_values_for_type(x509.UniformResourceIdentifier))
+        return None
 
 
 def _accepted(key: object) -> PublicKey:

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from rhumb.ir.listener import HttpFilterKind
 
 ORDER = (
-    HttpFilterKind.PEER,  # first: also what is refused later is reported with its caller
     HttpFilterKind.GRPC_WEB,  # turns gRPC-Web into gRPC before anything looks at it
     HttpFilterKind.ALPN,  # before the upstream connection is chosen
     HttpFilterKind.FAULT,  # so that only admitted requests suffer injected faults

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from rhumb.base.errors import RhumbError
+from rhumb.identity import peer_name
 from rhumb.identity.spiffe import SCHEME, SpiffeId
 
 T = TypeVar("T", bound=x509.ExtensionType)
@@ -29,6 +30,8 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     uris: tuple[str, ...] = ()
     dns_names: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
+    peer: str = ""
+    """Who the workload is to metrics (`rhumb.model.peer`)."""
     is_authority: bool = False
     pem: str
 
@@ -91,6 +94,7 @@ def describe(certificate: x509.Certificate) -> Certificate:
         uris=tuple(names.get_values_for_type(x509.UniformResourceIdentifier)) if names else (),
         dns_names=tuple(names.get_values_for_type(x509.DNSName)) if names else (),
         addresses=tuple(str(a) for a in names.get_values_for_type(x509.IPAddress)) if names else (),
+        peer=peer_name.read(names) if names else "",
         is_authority=constraints is not None and constraints.ca,
         pem=certificate.public_bytes(Encoding.PEM).decode(),
     )

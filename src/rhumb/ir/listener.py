@@ -41,8 +41,6 @@ class ListenerFilter(msgspec.Struct, frozen=True, cache_hash=True):
 class HttpFilterKind(enum.StrEnum):
     """HTTP filters by Envoy's name; `encode.order` knows their order."""
 
-    PEER = "rhumb.peer"
-    """Moves the client's `x-rhumb-peer` header to filter state, where metrics find it."""
     ALPN = "rhumb.alpn"
     """Offers Istio's HTTP protocols to the upstream instead of the cluster's own."""
     GRPC_WEB = "envoy.filters.http.grpc_web"
@@ -124,6 +122,8 @@ class TcpProxy(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     """0: none."""
     hash_policies: tuple[HashPolicy, ...] = ()
     tunnel: Tunnel | None = None
+    awaits_handshake: bool = False
+    """Connect upstream when the client's TLS handshake is done, so that logs of the connect know who calls."""
     sni_port: int = 0
     """Port at which the server name of the TLS connection is called; 0: the cluster has its endpoints."""
     access_logs: tuple[AccessLog, ...] = ()

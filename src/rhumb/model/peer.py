@@ -1,8 +1,8 @@
 """Peers: who is at the other end of a request, as one compact text that metrics carry.
 
-The text stands in endpoint metadata (destination, read by the client's proxy) and in the header
-`x-rhumb-peer` (source, read by the server's proxy): seven fields joined by ";", each
-percent-encoded, so that neither side needs more than a split to have them back.
+The text stands in endpoint metadata (destination, read by the client's proxy) and in the client's
+certificate (source, read by the server's proxy): seven fields joined by ";", each percent-encoded, so
+that neither side needs more than a split to have them back.
 """
 
 from urllib.parse import quote, unquote
@@ -11,10 +11,6 @@ import msgspec
 
 from rhumb.model.endpoint import Workload
 
-HEADER = "x-rhumb-peer"
-"""Request header by which a client's proxy says who it is; never seen by applications."""
-ENVIRONMENT = "RHUMB_PEER"
-"""Environment variable of the Envoy process that holds the text of its own workload."""
 METADATA_NAMESPACE = "istio"
 """Filter metadata namespace of endpoints that holds the text ..."""
 METADATA_KEY = "peer"
@@ -51,14 +47,14 @@ def peer(workload: Workload) -> Peer:
 
 
 def format_peer(value: Peer) -> str:
-    """Write the compact text; it is a valid HTTP header value."""
+    """Write the compact text; printable ASCII."""
     return ";".join(quote(field, safe=_SAFE) for field in msgspec.structs.astuple(value))
 
 
 def parse_peer(text: str) -> Peer:
     """Read the compact text.
 
-    Never fails: a header may come from anywhere, so missing or empty fields are unknown and
+    Never fails: certificates may come from other authorities, so missing or empty fields are unknown and
     surplus ones are ignored.
     """
     fields = [unquote(part) for part in text.split(";")]

@@ -17,9 +17,6 @@ from rhumb.encode.filters import cors, dynamic_forward_proxy, fault
 from rhumb.encode.pack import pack
 from rhumb.ir.listener import HttpFilterKind
 
-PEER_STATE = "rhumb.peer"
-"""Filter state that holds the text of the client's `x-rhumb-peer` header."""
-_PEER_HEADER = "%REQ(x-rhumb-peer)%"
 _ALPN_STATE = "envoy.network.application_protocols"
 """Well-known filter state: the ALPN that upstream TLS offers instead of the cluster's."""
 _ISTIO_HTTP_ALPN = "istio-http/1.1,istio"
@@ -31,15 +28,6 @@ def http_filter(kind: HttpFilterKind) -> HttpFilter:
     return HttpFilter(name=kind.value, typed_config=pack(_SPELLED[kind]()))
 
 
-def _peer() -> SetFilterState:
-    value = FilterStateValue(
-        object_key=PEER_STATE, factory_key="envoy.string", read_only=True, skip_if_empty=True
-    )
-    value.format_string.text_format_source.inline_string = _PEER_HEADER
-    value.format_string.omit_empty_values = True
-    return SetFilterState(on_request_headers=[value])
-
-
 def _alpn() -> SetFilterState:
     value = FilterStateValue(object_key=_ALPN_STATE, read_only=True)
     value.format_string.text_format_source.inline_string = _ISTIO_HTTP_ALPN
@@ -47,7 +35,6 @@ def _alpn() -> SetFilterState:
 
 
 _SPELLED: dict[HttpFilterKind, Callable[[], Message]] = {
-    HttpFilterKind.PEER: _peer,
     HttpFilterKind.ALPN: _alpn,
     HttpFilterKind.GRPC_WEB: GrpcWeb,
     HttpFilterKind.FAULT: fault.listener,

@@ -10,7 +10,6 @@ from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter
 from envoy.data.accesslog.v3.accesslog_pb2 import AccessLogType
 from envoy.extensions.access_loggers.stats.v3.stats_pb2 import Config
 
-from rhumb.encode.filters.http_filters import PEER_STATE
 from rhumb.encode.pack import pack
 from rhumb.ir.telemetry import Metrics, Reporter
 
@@ -24,14 +23,14 @@ _NEVER_CONNECTED = ("UF", "UH", "UO", "NR", "NC")
 _DESTINATION = "%UPSTREAM_CLUSTER_RAW%"
 _DESTINATION_PEER = "%UPSTREAM_METADATA(istio:peer)%"
 _DESTINATION_PRINCIPAL = "%UPSTREAM_PEER_URI_SAN%"
-_SOURCE_PEER = f"%FILTER_STATE({PEER_STATE}:PLAIN)%"
+_SOURCE_PEER = "%DOWNSTREAM_PEER_OTHERNAME_SAN%"
 _SOURCE_PRINCIPAL = "%DOWNSTREAM_PEER_URI_SAN%"
 
 
 def http(plan: Metrics) -> list[AccessLog]:
     """Spell the metrics of HTTP requests."""
     tags = [
-        *_tags(plan, with_peer=True),
+        *_tags(plan),
         ("response_code", "%RESPONSE_CODE%"),
         ("response_flags", "%RESPONSE_FLAGS%"),
         ("grpc_response_status", "%GRPC_STATUS_NUMBER%"),
@@ -50,7 +49,7 @@ def http(plan: Metrics) -> list[AccessLog]:
 
 def tcp(plan: Metrics) -> list[AccessLog]:
     """Spell the metrics of TCP connections: counted when the upstream is known, and at the end."""
-    tags = [*_tags(plan, with_peer=False), ("response_flags", "%RESPONSE_FLAGS%")]
+    tags = [*_tags(plan), ("response_flags", "%RESPONSE_FLAGS%")]
     opened = Config(stat_prefix=_PREFIX)
     _count(opened, "tcp_connections_opened_total", tags)
     closed = Config(stat_prefix=_PREFIX)
@@ -66,20 +65,18 @@ def tcp(plan: Metrics) -> list[AccessLog]:
     return [_logger(opened, at_start), _logger(closed, _at(AT_END))]
 
 
-def _tags(plan: Metrics, *, with_peer: bool) -> list[tuple[str, str]]:
-    """Return who called whom; a server learns the caller's name from HTTP headers only."""
-    found = [("reporter", plan.reporter.value)]
+def _tags(plan: Metrics) -> list[tuple[str, str]]:
+    """Return who called whom; a server reads the caller's name off its certificate."""
     if plan.reporter is Reporter.SOURCE:
-        found += [
-            ("destination", _DESTINATION),
-            ("peer", _DESTINATION_PEER),
-            ("principal", _DESTINATION_PRINCIPAL),
-        ]
-        return found
-    found.append(("destination", plan.destination))
-    if with_peer:
-        found.append(("peer", _SOURCE_PEER))
-    return [*found, ("principal", _SOURCE_PRINCIPAL)]
+        destination, peer, principal = _DESTINATION, _DESTINATION_PEER, _DESTINATION_PRINCIPAL
+    else:
+        destination, peer, principal = plan.destination, _SOURCE_PEER, _SOURCE_PRINCIPAL
+    return [
+        ("reporter", plan.reporter.value),
+        ("destination", destination),
+        ("peer", peer),
+        ("principal", principal),
+    ]
 
 
 def _count(config: Config, name: str, tags: Iterable[tuple[str, str]], value: str = "") -> None:

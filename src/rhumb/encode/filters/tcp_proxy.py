@@ -2,6 +2,7 @@
 
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy as TcpProxyPb
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import UpstreamConnectMode
 
 from rhumb.encode.durations import set_ms
 from rhumb.encode.filters import metrics
@@ -10,6 +11,8 @@ from rhumb.encode.pack import pack
 from rhumb.ir.listener import TcpProxy
 
 NAME = "envoy.filters.network.tcp_proxy"
+_EARLY_BYTES = 64 * 1024
+"""What may arrive before the upstream is connected; then reading pauses."""
 
 
 def tcp_proxy(plan: TcpProxy) -> Filter:
@@ -31,6 +34,9 @@ def tcp_proxy(plan: TcpProxy) -> Filter:
     if plan.tunnel is not None:
         out.tunneling_config.hostname = plan.tunnel.hostname
         out.tunneling_config.use_post = plan.tunnel.use_post
+    if plan.awaits_handshake:
+        out.upstream_connect_mode = UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE
+        out.max_early_data_bytes.value = _EARLY_BYTES
     if plan.metrics is not None:
         out.access_log.extend(metrics.tcp(plan.metrics))
         out.access_log_options.flush_access_log_on_connected = True

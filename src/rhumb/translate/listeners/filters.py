@@ -72,21 +72,17 @@ def inbound_http(
     namespace: str,
 ) -> HttpConnectionManager:
     """Return the connection manager of an inbound HTTP chain."""
-    metrics = telemetry.inbound_metrics(seen, host, namespace)
-    filters: tuple[HttpFilterKind, ...] = (HttpFilterKind.ROUTER,)
-    if metrics is not None:
-        filters = (HttpFilterKind.PEER, *filters)
     return HttpConnectionManager(
         stat_prefix=f"inbound_{chain};",
         direction=Direction.INBOUND,
         routes=routes,
-        filters=_with_grpc_web(filters, protocol),
+        filters=_with_grpc_web((HttpFilterKind.ROUTER,), protocol),
         client_certificate=ClientCertificate.APPEND,
         server_name="istio-envoy",
         accepts_http10=seen.view.capabilities.http10,
         path_normalization=_normalization(seen),
         access_logs=telemetry.access_logs(seen),
-        metrics=metrics,
+        metrics=telemetry.inbound_metrics(seen, host, namespace),
     )
 
 
@@ -115,11 +111,13 @@ def gateway_http(
 
 def inbound_tcp(seen: Perspective, *, cluster: str, host: str, namespace: str) -> TcpProxy:
     """Return the proxy of an inbound TCP chain."""
+    metrics = telemetry.inbound_metrics(seen, host, namespace)
     return TcpProxy(
         stat_prefix=cluster,
         targets=(TcpTarget(cluster),),
+        awaits_handshake=metrics is not None,
         access_logs=telemetry.access_logs(seen),
-        metrics=telemetry.inbound_metrics(seen, host, namespace),
+        metrics=metrics,
     )
 
 

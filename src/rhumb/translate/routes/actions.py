@@ -29,7 +29,7 @@ from rhumb.model.service import Service
 from rhumb.translate import names
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.routes import policies
-from rhumb.translate.routes.headers import header_changes, new_authority, peer_header
+from rhumb.translate.routes.headers import header_changes, new_authority
 
 _REDIRECT_CODES = (301, 302, 303, 307, 308)
 
@@ -57,11 +57,6 @@ class Setting(msgspec.Struct, frozen=True, eq=False):
         name = names.parse_cluster(self.cluster(destination))
         port = name.port if name else self.port
         return policies.hash_policy(self.seen.consistent_hash(service, destination.subset, port))
-
-    def peer(self, destination: Destination) -> HeaderChanges:
-        """Return the header that tells a destination in the mesh who calls."""
-        service = self.lookup(destination.host)
-        return peer_header(self.seen.view, inside=service is not None and not service.mesh_external)
 
 
 def cluster_of(
@@ -122,7 +117,6 @@ def default_route(
             retry=policies.retry(seen.mesh.config.default_http_retry_policy, hashed=False),
             hash_policies=hashes,
         ),
-        headers=peer_header(seen.view, inside=not service.mesh_external),
         operation=f"{service.hostname}:{port}/*",
         origin=origin,
     )
@@ -198,7 +192,7 @@ def _target(setting: Setting, each: HttpRouteDestination, destination: Destinati
     return Target(
         setting.cluster(destination),
         max(each.weight, 1),
-        header_changes(each.headers).then(setting.peer(destination)),
+        header_changes(each.headers),
         new_authority(each.headers),
     )
 

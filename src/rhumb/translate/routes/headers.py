@@ -1,15 +1,9 @@
-"""Header changes that rules ask for, and the header that carries the caller's name."""
+"""Header changes that rules ask for."""
 
 from collections.abc import Mapping
 
 from rhumb.ir.policy import HeaderChanges, HeaderValue
 from rhumb.model.kinds.virtual_service import HeaderOperations, Headers
-from rhumb.model.peer import ENVIRONMENT, HEADER
-from rhumb.model.proxy import Role
-from rhumb.snapshot.view import View
-
-_PEER = HeaderChanges(request=(HeaderValue(HEADER, f"%ENVIRONMENT({ENVIRONMENT})%"),))
-_NO_PEER = HeaderChanges(request_removed=(HEADER,))
 
 
 def header_changes(headers: Headers | None) -> HeaderChanges:
@@ -31,16 +25,6 @@ def new_authority(headers: Headers | None) -> str:
     if headers is None or headers.request is None:
         return ""
     return _authority(headers.request.set) or _authority(headers.request.add)
-
-
-def peer_header(view: View, *, inside: bool) -> HeaderChanges:
-    """Name the caller to destinations in the mesh; a gateway lets no such header through to others.
-
-    A gateway's own header replaces what a client outside may have sent.
-    """
-    if inside and view.capabilities.stats_access_logger:
-        return _PEER
-    return _NO_PEER if view.role is Role.ROUTER else HeaderChanges()
 
 
 def _authority(values: Mapping[str, str]) -> str:

@@ -1,14 +1,10 @@
 """The inline route configuration of an inbound chain: everything to the application."""
 
-from rhumb.ir.policy import HeaderChanges
 from rhumb.ir.route import Forward, Route, RouteConfiguration, Target, VirtualHost
 from rhumb.model.kinds.virtual_service import HttpRetry
-from rhumb.model.peer import HEADER
 from rhumb.model.service import Protocol
 from rhumb.translate import names
 from rhumb.translate.routes import policies
-
-_NO_PEER = HeaderChanges(request_removed=(HEADER,))
 
 
 def configuration(
@@ -21,8 +17,7 @@ def configuration(
 ) -> RouteConfiguration:
     """Return the routes to a port of the workload.
 
-    `host` names the service in traces; `retries` is the mesh's defaultInboundHttpRetryPolicy. The
-    application never sees the header by which proxies name each other.
+    `host` names the service in traces; `retries` is the mesh's defaultInboundHttpRetryPolicy.
     """
     is_grpc = protocol in (Protocol.GRPC, Protocol.GRPC_WEB)
     action = Forward(
@@ -39,7 +34,6 @@ def configuration(
                 domains=("*",),
                 routes=(route,),
                 counts_attempts=False,
-                headers=_NO_PEER,
             ),
         ),
         ignores_port=False,
