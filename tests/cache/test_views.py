@@ -10,8 +10,10 @@ from rhumb.cache.encoded import Encoded
 from rhumb.cache.versions import Differences
 from rhumb.cache.views import Failure, Views
 from rhumb.model.proxy import Role
-from rhumb.snapshot.snapshot import Snapshot
+from rhumb.snapshot.affects import Impact
+from rhumb.snapshot.snapshot import Scope, Snapshot
 from rhumb.snapshot.view import View
+from rhumb.translate.proxy import Part
 from rhumb.xds.types import XdsType
 
 CDS, EDS = XdsType.CDS, XdsType.EDS
@@ -31,18 +33,30 @@ class Bench:
         self.encoded: list[str] = []
         self.failures: list[Failure] = []
         self.memo = Encoded(self._encode)
-        self.views = Views(self.world(**texts), self._translate, self.memo, self.failures.append)
+        self.views = self.views_of(self.memo, **texts)
+
+    def views_of(self, memo: Encoded, **texts: str) -> Views:
+        return Views(self.world(**texts), self, memo, self.failures.append)
 
     @staticmethod
     def world(**texts: str) -> Snapshot:
-        return cast("Snapshot", SimpleNamespace(texts=texts))
+        scope = Scope(services=(), egress=())
+        return cast(
+            "Snapshot",
+            SimpleNamespace(texts=texts, common=lambda view: view, scope=lambda _view: scope),
+        )
 
-    def _translate(self, world: object, view: View, kind: XdsType) -> Iterable[Plan]:
-        self.translated.append((view.namespace, kind))
+    def parts(self, _world: object, view: View, kind: XdsType) -> tuple[Part, ...]:
+        return (Part(view, kind, is_common=False),)
+
+    def translate(
+        self, world: object, part: Part, _hosts: object
+    ) -> Iterable[tuple[str, Iterable[Plan]]]:
+        self.translated.append((part.view.namespace, part.kind))
         for name, text in cast("Any", world).texts.items():
             if text == "no translation":
                 raise ValueError(text)
-            yield Plan(name, text)
+            yield name, (Plan(name, text),)
 
     def _encode(self, plan: object) -> tuple[str, str, bytes]:
         assert isinstance(plan, Plan)
@@ -50,6 +64,10 @@ class Bench:
         if plan.text == "no encoding":
             raise ValueError(plan.text)
         return plan.name, "type/x", plan.text.encode()
+
+
+def about(kind: XdsType) -> Impact:
+    return Impact(types=frozenset({kind}), wide=frozenset({kind}))
 
 
 def test_a_table_is_made_once_and_bytes_are_shared_between_views() -> None:
@@ -67,7 +85,7 @@ def test_equal_content_is_the_same_table_and_the_rest_is_not_looked_at() -> None
     same = bench.views.following(bench.world(x="1"), {A})
     assert same.table(A, CDS) is first
     bench.translated.clear()
-    unaffected = same.following(bench.world(x="2"), {A}, lambda _view, kind: kind is EDS)
+    unaffected = same.following(bench.world(x="2"), {A}, about(EDS))
     assert unaffected.table(A, CDS) is first
     assert bench.translated == []
 
@@ -75,8 +93,8 @@ def test_equal_content_is_the_same_table_and_the_rest_is_not_looked_at() -> None
 def test_what_nobody_looked_at_in_between_is_not_forgotten() -> None:
     bench = Bench(x="1")
     before = bench.views.table(A, CDS)
-    unseen = bench.views.following(bench.world(x="2"), {A}, lambda _view, kind: kind is CDS)
-    after = unseen.following(bench.world(x="2"), {A}, lambda _view, kind: kind is EDS)
+    unseen = bench.views.following(bench.world(x="2"), {A}, about(CDS))
+    after = unseen.following(bench.world(x="2"), {A}, about(EDS))
     found = after.table(A, CDS)
     assert found is not before
     assert found.entries["x"].version != before.entries["x"].version
@@ -86,7 +104,7 @@ def test_views_that_nobody_has_any_more_are_dropped() -> None:
     bench = Bench(x="1")
     bench.views.table(A, CDS)
     bench.views.table(B, CDS)
-    after = bench.views.following(bench.world(x="1"), {A}, lambda _view, _kind: False)
+    after = bench.views.following(bench.world(x="1"), {A}, Impact())
     after.table(A, CDS)
     assert bench.translated == [("a", CDS), ("b", CDS)]
     after.table(B, CDS)
@@ -125,11 +143,10 @@ def test_a_difference_is_computed_and_encoded_once_for_all_streams() -> None:
 
 
 def test_the_memos_are_bounded() -> None:
-    bench = Bench(**{f"n{i}": str(i) for i in range(50)})
+    texts = {f"n{i}": str(i) for i in range(50)}
+    bench = Bench(**texts)
     bench.memo = Encoded(bench._encode, limit=10)
-    table = Views(bench.views.snapshot, bench._translate, bench.memo, bench.failures.append).table(
-        A, CDS
-    )
+    table = bench.views_of(bench.memo, **texts).table(A, CDS)
     assert len(bench.memo) == 10
     assert len(table.entries) == 50
     memo = Differences(limit=1000, limit_bytes=200)

@@ -94,7 +94,8 @@ def test_an_annotation_that_says_nothing_matters_to_nobody() -> None:
 
 RULES = {
     "networking.istio.io/v1 DestinationRule {host: x}": {CDS, EDS, LDS, RDS},
-    "networking.istio.io/v1 VirtualService {hosts: [x], http: []}": {CDS, EDS, LDS, RDS},
+    "networking.istio.io/v1 VirtualService {hosts: [x], http: []}": {CDS, EDS, RDS},
+    "networking.istio.io/v1 VirtualService {hosts: [x], tcp: [{}]}": {CDS, EDS, LDS, RDS},
     "security.istio.io/v1 PeerAuthentication {mtls: {mode: STRICT}}": {CDS, EDS, LDS},
     "networking.istio.io/v1 WorkloadGroup {}": set(),
 }

@@ -13,10 +13,10 @@ from typing import Generic, TypeVar
 import msgspec
 
 from rhumb.cache.encoded import Entry
+from rhumb.cache.tables import Table
 from rhumb.cache.versions import (
     Differences,
     Names,
-    Table,
     change_body,
     full_body,
     select,

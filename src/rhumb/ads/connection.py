@@ -7,7 +7,8 @@ import msgspec
 
 from rhumb.ads.channel import Channel, DeltaChannel, Response, SotwChannel, State
 from rhumb.base.errors import RhumbError
-from rhumb.cache.versions import Differences, Table
+from rhumb.cache.tables import Table
+from rhumb.cache.versions import Differences
 from rhumb.cache.views import Views
 from rhumb.ir.origin import Origin
 from rhumb.model.proxy import Proxy

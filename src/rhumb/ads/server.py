@@ -17,11 +17,16 @@ from rhumb.base.tasks import Nursery
 from rhumb.cache.versions import Differences
 from rhumb.cache.views import Views
 from rhumb.model.proxy import Proxy, Role
+from rhumb.snapshot.affects import EVERYTHING, Impact
+from rhumb.snapshot.snapshot import Snapshot
 from rhumb.snapshot.view import View
 from rhumb.xds.types import HEALTH_TYPE, XdsType
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 _TYPES: Mapping[str, XdsType] = {kind.value: kind for kind in XdsType}
+
+_SWEEPS = 10
+"""How often, in the time that clients have for an answer, the late ones are looked for."""
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +87,9 @@ class Stream:
         self.since = since
         self.last_push = 0.0
         self.pushes = 0
-        self.wake = asyncio.Event()
+        self.is_awake = True
+        """Something happened since it last looked for what to send."""
+        self._asleep: asyncio.Future[None] | None = None
         self.failed: RhumbError | None = None
         self.behind: float | None = None
         """When the change happened that the client has yet to accept; None while there is none."""
@@ -93,6 +100,19 @@ class Stream:
     def proxy(self) -> Proxy | None:
         """Return the proxy once it has said who it is."""
         return self.connection.proxy
+
+    def wake(self) -> None:
+        """Have it look for what to send."""
+        self.is_awake = True
+        if self._asleep is not None and not self._asleep.done():
+            self._asleep.set_result(None)
+
+    async def sleep(self) -> None:
+        """Wait until something happened."""
+        if not self.is_awake:
+            self._asleep = asyncio.get_running_loop().create_future()
+            await self._asleep
+            self._asleep = None
 
 
 class AdsServer:
@@ -107,7 +127,12 @@ class AdsServer:
         self._observer = observer
         self._differences = Differences()
         self._streams: set[Stream] = set()
+        self._groups: dict[View, set[Stream]] = {}
+        """Streams by the view that they are served."""
         self._closing = False
+        self._unanswered: set[Stream] = set()
+        """Streams with something open that others must not wait for beyond a time."""
+        self._sweep: asyncio.TimerHandle | None = None
 
     @property
     def streams(self) -> frozenset[Stream]:
@@ -119,29 +144,56 @@ class AdsServer:
         """Return what is served now."""
         return self._views
 
-    def live_views(self) -> frozenset[View]:
-        """Return the views of all connected proxies."""
-        return frozenset(s.connection.view for s in self._streams if s.connection.view)
+    @property
+    def differences(self) -> Differences:
+        """Return the memory of differences, for what is said of it."""
+        return self._differences
 
-    def publish(self, views: Views, since: float) -> None:
+    def publish(self, snapshot: Snapshot, since: float, impact: Impact = EVERYTHING) -> None:
         """Serve another snapshot; every stream gets what differs for it, at its own pace.
 
         `since` is when the first change in it happened, in monotonic seconds.
         """
-        self._views = views
-        for stream in self._streams:
-            proxy = stream.connection.proxy
-            if proxy is not None:
-                stream.connection.view = views.snapshot.view(proxy)
-                if stream.behind is None:
-                    stream.behind, stream.told = since, False
-            stream.wake.set()
+        views = self._views = self._views.following(snapshot, self._groups, impact)
+        homes = impact.homes
+        for view, streams in list(self._groups.items()):
+            moved = homes is None or view.namespace in homes
+            stale = views.stale(view)
+            for stream in list(streams) if moved or stale else ():
+                if (moved and self._place(stream)) or stale:
+                    if stream.behind is None:
+                        stream.behind, stream.told = since, False
+                    stream.wake()
+
+    def _place(self, stream: Stream) -> bool:
+        """Find the view of a stream; return whether it is another one than before."""
+        connection = stream.connection
+        assert connection.proxy is not None
+        view, before = self._views.snapshot.view(connection.proxy), connection.view
+        if view == before:
+            return False
+        self._leave(stream)
+        streams = self._groups.setdefault(view, set())
+        streams.add(stream)
+        # Equal views are one object: a dictionary finds it without comparing.
+        other = next(iter(streams))
+        connection.view = view if other is stream else other.connection.view
+        return True
+
+    def _leave(self, stream: Stream) -> None:
+        view = stream.connection.view
+        if view is not None and (streams := self._groups.get(view)) is not None:
+            streams.discard(stream)
+            if not streams:
+                del self._groups[view]
 
     def close(self) -> None:
         """End every stream; the proxies go on with what they have, and come back."""
         self._closing = True
+        if self._sweep is not None:
+            self._sweep.cancel()
         for stream in self._streams:
-            stream.wake.set()
+            stream.wake()
 
     def status(self) -> Iterator[tuple[Stream, tuple[TypeStatus, ...]]]:
         """Yield every stream that said who it is, with the state of its types."""
@@ -197,18 +249,21 @@ class AdsServer:
         nursery = Nursery("xds")
         reading = nursery.start("read", self._read(stream, incoming, checked=identify is not None))
         try:
-            while not reading.done() or stream.wake.is_set():
+            while not reading.done() or stream.is_awake:
                 ending = self._ending(stream)
                 if ending is not None:
                     await (
                         nursery.close()
                     )  # a read that goes on would be told of the end as an error
                     await context.abort(*ending)
-                async for data in self._write(stream):
-                    yield data
-                await self._wait(stream)
+                stream.is_awake = False
+                while (response := self._next(stream)) is not None:
+                    yield response
+                await stream.sleep()
         finally:
             self._streams.discard(stream)
+            self._unanswered.discard(stream)
+            self._leave(stream)
             await nursery.close()
             if stream.proxy is not None:
                 self._observer.disconnected(stream.proxy)
@@ -234,28 +289,40 @@ class AdsServer:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, _text(error))
             raise
 
-    async def _write(self, stream: Stream) -> AsyncIterator[bytes]:
-        stream.wake.clear()
-        while (found := stream.connection.next(self._views, self._clock.monotonic())) is not None:
-            kind, response = found
-            stream.last_push = self._clock.monotonic()
-            stream.pushes += 1
-            stream.told = True
-            self._observer.sent(kind, len(response.data))
-            yield response.data
-        if not stream.told and stream.connection.is_synced(self._views):
-            stream.behind = None  # the change was none of its business
+    def _next(self, stream: Stream) -> bytes | None:
+        """Return the next response to write; None when all that may go has gone."""
+        now = self._clock.monotonic()
+        found = stream.connection.next(self._views, now)
+        if found is None:
+            if not stream.told and stream.connection.is_synced(self._views):
+                stream.behind = None  # the change was none of its business
+            return None
+        kind, response = found
+        stream.last_push = now
+        stream.pushes += 1
+        stream.told = True
+        self._unanswered.add(stream)
+        if self._sweep is None:
+            self._sweep_later()
+        self._observer.sent(kind, len(response.data))
+        return response.data
 
-    async def _wait(self, stream: Stream) -> None:
-        """Sleep until something happened, or an unanswered response no longer holds others up."""
-        deadline = stream.connection.deadline()
-        timeout = None if deadline is None else max(deadline - self._clock.monotonic(), 0.0)
-        if timeout == 0.0:
-            timeout = self._settings.ack_timeout_s
-        try:
-            await asyncio.wait_for(stream.wake.wait(), timeout)
-        except TimeoutError:
-            return
+    def _sweep_later(self) -> None:
+        delay = self._settings.ack_timeout_s / _SWEEPS
+        self._sweep = asyncio.get_running_loop().call_later(delay, self._look_for_the_late)
+
+    def _look_for_the_late(self) -> None:
+        """Wake streams whose clients have not answered in time: what waited for that goes out now."""
+        self._sweep = None
+        now = self._clock.monotonic()
+        for stream in tuple(self._unanswered):
+            deadline = stream.connection.deadline()
+            if deadline is None or deadline <= now:
+                self._unanswered.discard(stream)
+            if deadline is not None and deadline <= now:
+                stream.wake()
+        if self._unanswered and not self._closing:
+            self._sweep_later()
 
     async def _read(
         self, stream: Stream, incoming: AsyncIterator[requests.Request | None], *, checked: bool
@@ -263,14 +330,14 @@ class AdsServer:
         try:
             async for request in incoming:
                 self._take(stream, request, checked=checked)
-                stream.wake.set()
+                stream.wake()
                 self._note(stream)
         except RhumbError as error:
             _log.warning("stream ended: %s", error, extra={"peer": stream.caller.address})
             self._observer.refused(str(error))
             stream.failed = error
         finally:
-            stream.wake.set()
+            stream.wake()
 
     def _note(self, stream: Stream) -> None:
         connection = stream.connection
@@ -291,7 +358,7 @@ class AdsServer:
                 proxy = _claimed(proxy, stream.caller)
             self._observer.connected(proxy)
             connection.proxy = proxy
-            connection.view = self._views.snapshot.view(proxy)
+            self._place(stream)
             _log.info("connected", extra={"proxy": proxy.id, "identity": stream.caller.identity})
         if request.type_url == HEALTH_TYPE:
             error = request.error_detail

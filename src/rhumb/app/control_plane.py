@@ -32,16 +32,19 @@ from rhumb.cache.encoded import Encoded
 from rhumb.cache.views import Failure, Named, Views
 from rhumb.encode.dispatch import encode
 from rhumb.model.finding import Finding, Level
-from rhumb.model.proxy import Proxy
+from rhumb.model.proxy import Proxy, Role
 from rhumb.model.resource import Changes
+from rhumb.snapshot.affects import Impact
 from rhumb.snapshot.build import World, build, empty
 from rhumb.snapshot.snapshot import Snapshot
 from rhumb.snapshot.view import View
 from rhumb.sources.files import FileSource
 from rhumb.sources.registration import Registration
 from rhumb.sources.store import ConfigStore
-from rhumb.translate.proxy import resources
+from rhumb.translate import proxy
 from rhumb.xds.types import XdsType
+
+_ANYBODY = View(role=Role.AGENT, namespace="")
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +77,7 @@ class ControlPlane:
         self.tokens = TokenBook(self.authority.store.tokens)
         self.world: World = empty(settings.root_namespace)
         self.encoded = Encoded(self._encode)
-        first = Views(self.world, self._translate, self.encoded, self._failed)
+        first = Views(self.world, self, self.encoded, self._failed)
         self.ads = AdsServer(settings.ads, self.clock, first, _Watcher(self))
         self.metrics = XdsMetrics(self.clock)
         self.ready = Ready("start")
@@ -96,31 +99,30 @@ class ControlPlane:
         changes, self._pending = self._pending, Changes()
         if not changes:
             return
-        before = self.world
-        after = self.world = build(before, self.store.resources, changes)
-        impact = after.impact
-
-        def affected(view: View, kind: XdsType) -> bool:
-            if impact.is_full:
-                return True
-            return kind in impact.types and impact.matters(before.scope(view), after.scope(view))
-
-        self.ads.publish(self.ads.views.following(after, self.ads.live_views(), affected), since)
+        after = self.world = build(self.world, self.store.resources, changes)
+        self.ads.publish(after, since, after.impact)
         kinds = {key.kind.lower() for key in changes.keys}
         self.metrics.pushed(kinds, self.clock.monotonic() - began, began - since)
 
     def _bundle_changed(self, _bundle: object) -> None:
         # The bundle is no resource of the store: only its own type is made anew.
-        def affected(_view: View, kind: XdsType) -> bool:
-            return kind is XdsType.PCDS
+        kinds = frozenset({XdsType.PCDS})
+        self.ads.publish(self.world, self.clock.monotonic(), Impact(types=kinds, wide=kinds))
 
-        views = self.ads.views.following(self.world, self.ads.live_views(), affected)
-        self.ads.publish(views, self.clock.monotonic())
-
-    def _translate(self, snapshot: Snapshot, view: View, kind: XdsType) -> Iterable[Named]:
+    def parts(self, snapshot: Snapshot, view: View, kind: XdsType) -> tuple[proxy.Part, ...]:
+        """Return the parts of what a view receives; all agents have the one trust bundle."""
         if kind is XdsType.PCDS:
-            return (agent_types.TrustBundle(tuple(bundle_pems(self.authority.bundle))),)
-        return resources(snapshot, view, kind)
+            return (proxy.Part(_ANYBODY, kind, is_common=True),)
+        return proxy.parts(snapshot, view, kind)
+
+    def translate(
+        self, snapshot: Snapshot, part: proxy.Part, hosts: frozenset[str] | None
+    ) -> Iterable[tuple[str, Iterable[Named]]]:
+        """Yield the values of a part, unit by unit."""
+        if part.kind is XdsType.PCDS:
+            bundle = agent_types.TrustBundle(tuple(bundle_pems(self.authority.bundle)))
+            return (("", (bundle,)),)
+        return proxy.translate(snapshot, part, hosts)
 
     def _encode(self, value: object) -> tuple[str, str, bytes]:
         if isinstance(value, agent_types.AgentValue):

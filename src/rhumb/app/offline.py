@@ -11,13 +11,13 @@ from rhumb.base.errors import RhumbError
 from rhumb.cache.encoded import Encoded, Entry
 from rhumb.cache.views import Failure, Views
 from rhumb.encode.as_json import Json, bare
-from rhumb.encode.dispatch import encode
+from rhumb.encode.dispatch import encode, left_out
 from rhumb.model.finding import Finding, Level
 from rhumb.model.proxy import Proxy, Role
 from rhumb.model.resource import Changes, Key, Resource, ResourceSet
 from rhumb.snapshot.build import HOME, World, build, empty
 from rhumb.sources.held import Held
-from rhumb.translate.proxy import resources
+from rhumb.translate import proxy as translator
 from rhumb.validation.load import Loader
 from rhumb.xds.types import XdsType
 
@@ -49,7 +49,7 @@ class Configuration(msgspec.Struct, frozen=True):
     """All that one proxy would be sent."""
 
     sections: Mapping[str, list[Json]]
-    """Resources in protobuf JSON by section, sorted by name."""
+    """Resources in protobuf JSON by section, all sections in order, sorted by name."""
     entries: Mapping[XdsType, tuple[Entry, ...]]
     """The same as they go over the wire, with their origins."""
     findings: tuple[Finding, ...]
@@ -93,7 +93,7 @@ def node(text: bytes) -> Proxy:
     try:
         said = msgspec.json.decode(text)
         parsed = ParseDict(said, Node(), ignore_unknown_fields=True)
-    except (msgspec.DecodeError, ParseError, AttributeError) as error:
+    except (msgspec.DecodeError, ParseError, AttributeError, TypeError) as error:
         raise RhumbError(
             f"the node is not an Envoy Node in JSON: {error}",
             hint='e.g. {"id": "sidecar~10.0.0.2~reviews-1.default~default.svc.cluster.local", "metadata": {...}}',
@@ -106,6 +106,7 @@ def configuration(
 ) -> Configuration:
     """Return what a proxy would be sent; what cannot be made is reported and left out.
 
+    Sections of other kinds than those asked for are empty.
     Raises RhumbError for the node of an agent: it is no proxy.
     """
     if proxy.role not in (Role.SIDECAR, Role.ROUTER):
@@ -114,7 +115,7 @@ def configuration(
             hint="the id begins with sidecar~ or router~",
         )
     failures: list[Failure] = []
-    views = Views(world, resources, Encoded(encode), failures.append)
+    views = Views(world, translator, Encoded(encode), failures.append)
     view = world.view(proxy)
     wanted = tuple(kind for kind in SECTIONS if kind in set(kinds))
 
@@ -123,11 +124,13 @@ def configuration(
         return tuple(found[name] for name in sorted(found))
 
     made = {kind: entries(kind) for kind in wanted}
-    sections = {SECTIONS[kind]: [bare(e.packed) for e in made[kind]] for kind in wanted}
+    sections = {
+        name: [bare(e.packed) for e in made.get(kind, ())] for kind, name in SECTIONS.items()
+    }
     missing: list[Finding] = []
     if XdsType.SDS in made:
         users = [
-            sections.get(SECTIONS[kind]) or [bare(e.packed) for e in entries(kind)]
+            sections[SECTIONS[kind]] or [bare(e.packed) for e in entries(kind)]
             for kind in (XdsType.LDS, XdsType.CDS)
         ]
         sections["secrets"] = list(_secrets(sections["secrets"], users, missing))
@@ -164,6 +167,8 @@ def _references(value: object) -> Iterator[str]:
 
 
 def _defect(failure: Failure) -> Finding:
+    if failure.patch is not None:
+        return left_out_finding(failure.patch, failure.type, failure.resource, failure.error)
     what = failure.resource or "the whole type"
     return Finding(
         level=Level.ERROR,

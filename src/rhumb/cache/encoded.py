@@ -7,10 +7,13 @@ from collections.abc import Callable
 import msgspec
 
 from rhumb.ir.origin import Origin
+from rhumb.ir.patch import LeftOut
 from rhumb.xds import wire
 
 Spell = Callable[[object], tuple[str, str, bytes]]
 """IR value to (resource name, type URL, serialized message): `encode.dispatch.encode`."""
+Leave = Callable[[object], tuple[LeftOut, ...]]
+"""IR value to the patches that do not fit it: `encode.dispatch.left_out`."""
 
 
 class Entry(msgspec.Struct, frozen=True, eq=False):
@@ -22,13 +25,18 @@ class Entry(msgspec.Struct, frozen=True, eq=False):
     packed: bytes
     """A serialized google.protobuf.Any."""
     origin: tuple[Origin, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    """Patches that would have made it invalid."""
 
 
 class Encoded:
     """A bounded memo. It cannot go stale: the key is everything the encoder sees."""
 
-    def __init__(self, spell: Spell, limit: int = 100_000) -> None:
+    def __init__(
+        self, spell: Spell, limit: int = 100_000, leave: Leave = lambda _plan: ()
+    ) -> None:
         self._spell = spell
+        self._leave = leave
         self._limit = limit
         self._known: OrderedDict[object, Entry] = OrderedDict()
         self.hits = 0
@@ -53,7 +61,7 @@ class Encoded:
         name, type_url, value = self._spell(plan)
         packed = wire.any_value(type_url, value)
         version = hashlib.blake2b(packed, digest_size=8).hexdigest()
-        entry = Entry(name, version, packed, getattr(plan, "origin", ()))
+        entry = Entry(name, version, packed, getattr(plan, "origin", ()), self._leave(plan))
         known[plan] = entry
         if len(known) > self._limit:
             known.popitem(last=False)

@@ -1,35 +1,16 @@
 """What a view has, and what is different from what it had: computed and encoded once for all streams."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
 from rhumb.cache.encoded import Entry
+from rhumb.cache.tables import Table
 from rhumb.xds import wire
 from rhumb.xds.types import XdsType
 
 Names = frozenset[str]
-
-
-class Table(msgspec.Struct, frozen=True, eq=False, weakref=True):
-    """All resources of one type for one view, at one moment. A stream remembers only which table it has."""
-
-    type: XdsType
-    number: int
-    """Unique among the tables of this process."""
-    entries: Mapping[str, Entry]
-
-    def same(self, entries: Mapping[str, Entry]) -> bool:
-        """Tell whether these entries are, version for version, what the table has."""
-        mine = self.entries
-        if len(mine) != len(entries):
-            return False
-        for name, entry in entries.items():
-            known = mine.get(name)
-            if known is not entry and (known is None or known.version != entry.version):
-                return False
-        return True
 
 
 class Difference(msgspec.Struct, frozen=True, eq=False):
@@ -54,6 +35,7 @@ class Differences:
             OrderedDict()
         )
         self._names: OrderedDict[Names, Names] = OrderedDict()
+        self._nones: dict[XdsType, Difference] = {}
         self.size = 0
 
     def intern(self, names: Names) -> Names:
@@ -66,15 +48,25 @@ class Differences:
 
     def between(self, before: Table | None, after: Table, names: Names | None) -> Difference:
         """Return the difference, restricted to `names` (None: all)."""
+        if before is after:
+            return self._none(after.type)
         key = (before.number if before else 0, after.number, names)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = _difference(self, before, after, names)
+            found = _difference(self, before, after, names)
+            if after.pieces and before is None and names is None:
+                return found  # its parts are remembered; the whole is one proxy's alone
+            self._known[key] = found
             self.size += len(found.body)
             self._trim()
         else:
             self._known.move_to_end(key)
         return found
+
+    def _none(self, kind: XdsType) -> Difference:
+        if kind not in self._nones:
+            self._nones[kind] = Difference((), (), change_body(kind, ()))
+        return self._nones[kind]
 
     def whole(self, table: Table, names: Names | None) -> tuple[tuple[Entry, ...], bytes]:
         """Return all entries (of `names`), and a DiscoveryResponse with them and no nonce."""
@@ -100,19 +92,47 @@ class Differences:
 def _difference(
     memo: Differences, before: Table | None, after: Table, names: Names | None
 ) -> Difference:
-    changed: tuple[Entry, ...]
-    removed: tuple[Entry, ...] = ()
+    if names is not None:
+        return _restricted(memo, before, after, names)
+    if after.pieces and (before is None or len(before.pieces) == len(after.pieces)):
+        return _joined(memo, before, after)
+    if before is None:
+        changed = tuple(after.entries.values())
+        return Difference(changed, (), change_body(after.type, changed))
+    step = after.step
+    if step is not None and step.number == before.number:
+        return Difference(step.changed, step.removed, change_body(after.type, step.changed))
+    old, new = before.entries, after.entries
+    changed = tuple(e for n, e in new.items() if n not in old or old[n].version != e.version)
+    removed = tuple(e for n, e in old.items() if n not in new)
+    return Difference(changed, removed, change_body(after.type, changed))
+
+
+def _restricted(memo: Differences, before: Table | None, after: Table, names: Names) -> Difference:
     if before is None:
         changed = select(after, names)
-    elif names is None:
-        old, new = before.entries, after.entries
-        changed = tuple(e for n, e in new.items() if n not in old or old[n].version != e.version)
-        removed = tuple(e for n, e in old.items() if n not in new)
-    else:
-        whole = memo.between(before, after, None)
-        changed = tuple(e for e in whole.changed if e.name in names)
-        removed = tuple(e for e in whole.removed if e.name in names)
-    return Difference(changed, removed, change_body(after.type, changed))
+        return Difference(changed, (), change_body(after.type, changed))
+    whole = memo.between(before, after, None)
+    changed = tuple(e for e in whole.changed if e.name in names)
+    removed = tuple(e for e in whole.removed if e.name in names)
+    same = len(changed) == len(whole.changed)
+    return Difference(changed, removed, whole.body if same else change_body(after.type, changed))
+
+
+def _joined(memo: Differences, before: Table | None, after: Table) -> Difference:
+    """Return the differences of all pieces as one; where only one piece differs, that very one."""
+    earlier = before.pieces if before is not None else (None,) * len(after.pieces)
+    found = [memo.between(old, new, None) for old, new in zip(earlier, after.pieces, strict=True)]
+    found = [each for each in found if each.changed or each.removed]
+    if len(found) == 1 and not found[0].removed:
+        return found[0]
+    changed = tuple(e for each in found for e in each.changed)
+    removed = (e for each in found for e in each.removed)
+    # A name may have moved from one piece to another.
+    gone = tuple(e for e in removed if e.name not in after.entries)
+    # Repeated fields of concatenated messages append: bodies need not be made anew.
+    body = b"".join(each.body for each in found) or change_body(after.type, ())
+    return Difference(changed, gone, body)
 
 
 def select(table: Table, names: Names | None) -> tuple[Entry, ...]:

@@ -9,6 +9,7 @@ from rhumb.model.kinds.table import CORE, DISCOVERY, MESH, NETWORKING, SECURITY
 from rhumb.model.resource import Changes, Key
 from rhumb.model.service import Resolution
 from rhumb.registry.catalog import Catalog, ServiceKey, Touched
+from rhumb.snapshot.reach import Reach
 from rhumb.snapshot.snapshot import Scope
 from rhumb.xds.types import XdsType
 
@@ -32,6 +33,7 @@ _TYPES: dict[tuple[str, str], frozenset[XdsType]] = {
     (NETWORKING, "DestinationRule"): frozenset({CDS, EDS, LDS, RDS}),
     (NETWORKING, "Gateway"): ALL - {NDS},
     (NETWORKING, "Sidecar"): ALL - {SDS},
+    (NETWORKING, "EnvoyFilter"): frozenset({CDS, LDS, RDS, XdsType.ECDS}),
     (SECURITY, "PeerAuthentication"): frozenset({CDS, EDS, LDS}),
     (MESH, "MeshConfig"): ALL,
     # These are judged by what they did to services and endpoints.
@@ -45,8 +47,22 @@ _TYPES: dict[tuple[str, str], frozenset[XdsType]] = {
 }
 
 
+_AT_HOME = frozenset(
+    {
+        *((CORE, kind) for kind in ("Service", "Pod", "Endpoints")),
+        (DISCOVERY, "EndpointSlice"),
+        *((NETWORKING, kind) for kind in ("ServiceEntry", "WorkloadEntry", "WorkloadGroup")),
+    }
+)
+"""Kinds that make workloads of their own namespace another view."""
+_OF_OTHERS = frozenset({(NETWORKING, "VirtualService"), (NETWORKING, "DestinationRule")})
+"""Kinds that make none another view."""
+Catalogs = tuple[Catalog, Catalog]
+"""Before and after."""
+
+
 class Impact(msgspec.Struct, frozen=True, kw_only=True):
-    """What one build made different.
+    """What one build made different, or several in a row.
 
     It speaks of what proxies see of others. A proxy whose own View changed (its workload was
     registered, its ports changed) needs all of its configuration in any case.
@@ -55,36 +71,77 @@ class Impact(msgspec.Struct, frozen=True, kw_only=True):
     keys: frozenset[Key] = frozenset()
     types: frozenset[XdsType] = frozenset()
     """Types that may come out different for some view."""
+    wide: frozenset[XdsType] = frozenset()
+    """Of these types any resource may differ; of the others those that are about `hostnames`."""
     services: frozenset[ServiceKey] = frozenset()
     """(hostname, namespace) of services that came, went or differ."""
     endpoints: frozenset[ServiceKey] = frozenset()
     """(hostname, namespace) of services whose endpoints differ."""
+    rules: frozenset[str] = frozenset()
+    """Host names whose DestinationRules differ."""
     is_full: bool = False
     """The settings of the mesh changed: nothing may be taken for equal."""
 
     @property
     def hostnames(self) -> frozenset[str]:
         """Return the host names of all services that differ in any way."""
-        return frozenset(host for host, _ in self.services | self.endpoints)
+        return frozenset(host for host, _ in self.services | self.endpoints) | self.rules
+
+    @property
+    def homes(self) -> frozenset[str] | None:
+        """Return the namespaces whose workloads may be known, or serve, otherwise than before; None: all."""
+        kinds = {(key.group, key.kind) for key in self.keys}
+        if self.is_full or not kinds <= _AT_HOME | _OF_OTHERS:
+            return None
+        served = {namespace for _, namespace in self.services | self.endpoints}
+        return frozenset(served | {k.namespace for k in self.keys if (k.group, k.kind) in _AT_HOME})
 
     @property
     def is_endpoints_only(self) -> bool:
         """Tell whether nothing but endpoints differs: EDS for some clusters at most."""
         return not self.is_full and self.types <= {EDS}
 
+    def then(self, later: "Impact") -> "Impact":
+        """Merge with what differs afterwards."""
+        return Impact(
+            keys=self.keys | later.keys,
+            types=self.types | later.types,
+            wide=self.wide | later.wide,
+            services=self.services | later.services,
+            endpoints=self.endpoints | later.endpoints,
+            rules=self.rules | later.rules,
+            is_full=self.is_full or later.is_full,
+        )
+
     def matters(self, before: Scope, after: Scope) -> bool:
         """Tell whether a view with these scopes can see the change.
 
         Scopes are shared while they stay equal, so a new one says that something in it changed.
         """
-        if self.is_full or before is not after:
-            return bool(self.types)
-        if self.types - {EDS, NDS} or not self.endpoints:
+        if self.is_full or self.wide or before is not after:
             return bool(self.types)
         return any(
-            (found := after.service(host)) is not None and found.namespace == namespace
-            for host, namespace in self.endpoints
+            (found := after.service(host)) is not None and namespace in ("", found.namespace)
+            for host, namespace in (*self.services, *self.endpoints, *((h, "") for h in self.rules))
         )
+
+    def hosts(self, kind: XdsType, before: Scope, after: Scope) -> frozenset[str] | None:
+        """Return the hosts whose clusters or endpoints may differ for a scope; None: any."""
+        if self.is_full or kind in self.wide:
+            return None
+        found = self.hostnames if kind in self.types else frozenset[str]()
+        return found if before is after else found | _differing(before, after)
+
+
+EVERYTHING = Impact(types=ALL, wide=ALL, is_full=True)
+"""Nothing is known of a change."""
+
+
+def _differing(before: Scope, after: Scope) -> frozenset[str]:
+    """Return the hosts that one scope has and the other has not, or otherwise."""
+    old, new = before.by_host, after.by_host
+    found = {h for h, s in new.items() if (was := old.get(h)) is not s and was != s}
+    return frozenset(found.union(old.keys() - new.keys()))
 
 
 def types_of(key: Key) -> frozenset[XdsType]:
@@ -92,20 +149,20 @@ def types_of(key: Key) -> frozenset[XdsType]:
     return _TYPES.get((key.group, key.kind), ALL)
 
 
-def impact(changes: Changes, touched: Touched, before: Catalog, after: Catalog) -> Impact:
-    """Return what a build made different, given what the registries say."""
-    found: set[XdsType] = set()
-    for key in changes.keys:
-        found |= types_of(key)
+def impact(changes: Changes, reached: Reach, touched: Touched, catalogs: Catalogs) -> Impact:
+    """Return what a build made different, given what its objects and the registries say."""
+    types = set(reached.types)
     if touched.services:
-        found |= ALL - {SDS}
+        types |= ALL - {SDS}
     for service in touched.endpoints:
-        found |= _of_endpoints(service, before, after)
+        types |= _of_endpoints(service, *catalogs)
     return Impact(
         keys=changes.keys,
-        types=frozenset(found),
+        types=frozenset(types),
+        wide=reached.wide,
         services=touched.services,
         endpoints=touched.endpoints,
+        rules=reached.rules,
     )
 
 

@@ -15,14 +15,20 @@ from rhumb.registry import join
 from rhumb.registry.catalog import Catalog
 from rhumb.snapshot import affects, instances, secrets
 from rhumb.snapshot.affects import Impact
+from rhumb.snapshot.envoy_filters import EnvoyFilters
 from rhumb.snapshot.gateways import Gateways
+from rhumb.snapshot.labels import MentionedLabels
 from rhumb.snapshot.mesh import mesh as mesh_of
 from rhumb.snapshot.peers import PeerPolicies
 from rhumb.snapshot.policies import Rules
+from rhumb.snapshot.reach import Reach, reach
 from rhumb.snapshot.routes import Routes
 from rhumb.snapshot.scopes import Scopes, Seen, Sidecars
 from rhumb.snapshot.snapshot import GatewayServers, Mesh, Mtls, Policy, Routing, Scope, SecretData
 from rhumb.snapshot.view import View
+
+Known = tuple[ResourceSet, ResourceSet]
+"""Before and after."""
 
 HOME = "istio-system"
 """Namespace of the control plane, where MeshConfig is read; the root namespace unless it says otherwise."""
@@ -36,9 +42,11 @@ class Indexes(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     rules: Rules
     peers: PeerPolicies
     gateways: Gateways
+    envoy_filters: EnvoyFilters
     sidecars: Sidecars
     seen: Seen
     scopes: Scopes
+    labels: MentionedLabels
 
 
 class World:
@@ -94,10 +102,21 @@ class World:
     def view(self, proxy: Proxy) -> View:
         """Return what matters of a proxy, with the service ports it serves."""
         found = instances.view(proxy, self.catalog, self._mesh.domain)
+        patches = self._indexes.envoy_filters.of(found, proxy)
+        if patches:
+            found = msgspec.structs.replace(found, patches=patches)
         if found.role is not Role.SIDECAR:
             return found
         sidecar = self._indexes.sidecars.of(found.namespace, found.labels)
         return instances.addressed(found, proxy, sidecar)
+
+    def common(self, view: View) -> View:
+        """Return what a proxy's view of others may depend on, without what is the proxy's alone.
+
+        Proxies for which it is equal (and then the same object) are sent the very same of everything
+        that is not about themselves. Of their labels only those count that some object names.
+        """
+        return self._indexes.labels.common(view)
 
     def scope(self, view: View) -> Scope:
         """Return what the view may see; the very same value while nothing in it may have changed."""
@@ -136,6 +155,10 @@ class World:
         """Return a delegate VirtualService visible to the root's namespace."""
         return self._indexes.routes.delegate(namespace, name, root_namespace)
 
+    def envoy_filter(self, namespace: str, name: str) -> Resource | None:
+        """Return an EnvoyFilter."""
+        return self.resources.get(Key(NETWORKING, "EnvoyFilter", namespace, name))
+
     def workload_at(self, address: str) -> Workload | None:
         """Return the workload that has this address."""
         return self.catalog.workload_at(address)
@@ -169,17 +192,19 @@ def build(previous: World, resources: ResourceSet, changes: Changes) -> World:
         fresh = mesh_of(resources, previous.home, mesh.domain)
         if fresh.config != mesh.config:
             return _rebuilt(previous, resources, changes, fresh)
-    indexes, impact = _following(previous.indexes, mesh, resources, changes)
+    known = previous.resources, resources
+    indexes, impact = _following(previous.indexes, mesh, known, changes)
     return World(previous.version + 1, resources, previous.home, mesh, indexes, impact)
 
 
 def _rebuilt(previous: World, resources: ResourceSet, changes: Changes, mesh: Mesh) -> World:
     whole = Changes(added=frozenset(resources))
-    indexes, found = _following(_nothing(mesh), mesh, resources, whole)
+    indexes, found = _following(_nothing(mesh), mesh, (ResourceSet(), resources), whole)
     old, new = previous.catalog, indexes.catalog
     impact = Impact(
         keys=changes.keys,
         types=affects.ALL,
+        wide=affects.ALL,
         services=found.services | frozenset(old.services),
         endpoints=frozenset(old.endpoints) | frozenset(new.endpoints),
         is_full=True,
@@ -198,15 +223,18 @@ def _nothing(mesh: Mesh) -> Indexes:
         rules=Rules(mesh.domain, root, mesh.destination_rule_export_to),
         peers=PeerPolicies((), root),
         gateways=Gateways(()),
+        envoy_filters=EnvoyFilters((), root),
         sidecars=sidecars,
         seen=seen,
         scopes=Scopes(seen, routes, sidecars, mesh),
+        labels=MentionedLabels(),
     )
 
 
 def _following(
-    before: Indexes, mesh: Mesh, resources: ResourceSet, changes: Changes
+    before: Indexes, mesh: Mesh, known: Known, changes: Changes
 ) -> tuple[Indexes, Impact]:
+    resources = known[1]
     by_kind = _by_kind(resources, changes)
 
     def changed(group: str, kind: str) -> Mapping[Key, Resource | None]:
@@ -222,6 +250,9 @@ def _following(
         peers = PeerPolicies(resources.of(SECURITY, "PeerAuthentication"), root)
     if changed(NETWORKING, "Gateway"):
         gateways = Gateways(resources.of(NETWORKING, "Gateway"))
+    envoy_filters = before.envoy_filters
+    if changed(NETWORKING, "EnvoyFilter"):
+        envoy_filters = EnvoyFilters(resources.of(NETWORKING, "EnvoyFilter"), root)
     if changed(NETWORKING, "Sidecar"):
         sidecars = Sidecars(resources.of(NETWORKING, "Sidecar"), root)
     if touched.services:
@@ -233,11 +264,23 @@ def _following(
         rules=before.rules.updated(rules) if rules else before.rules,
         peers=peers,
         gateways=gateways,
+        envoy_filters=envoy_filters,
         sidecars=sidecars,
         seen=seen,
         scopes=before.scopes if same else Scopes(seen, routes, sidecars, mesh),
+        labels=before.labels.updated({key: resources.get(key) for key in changes.keys}),
     )
-    return indexes, affects.impact(changes, touched, before.catalog, catalog)
+    reached = _reach(known, changes, catalog, mesh.domain)
+    return indexes, affects.impact(changes, reached, touched, (before.catalog, catalog))
+
+
+def _reach(known: Known, changes: Changes, catalog: Catalog, domain: str) -> Reach:
+    versions = {
+        key: [found for resources in known if (found := resources.get(key)) is not None]
+        for key in changes.keys
+    }
+    types = {key: affects.types_of(key) for key in changes.keys}
+    return reach(versions, types, catalog.by_host, domain)
 
 
 def _by_kind(

@@ -52,7 +52,6 @@ class Mesh(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Of services; the next two of VirtualServices and DestinationRules."""
     virtual_service_export_to: tuple[str, ...] = ("*",)
     destination_rule_export_to: tuple[str, ...] = ("*",)
-    locality_failover: bool = True
     config: MeshConfig = MeshConfig()
     """Everything as written, for the policies that are used whole (defaultTrafficPolicy, retries)."""
 
@@ -160,6 +159,10 @@ class Snapshot(Protocol):
         """Return what matters of a proxy, with the service ports it serves."""
         ...
 
+    def common(self, view: View) -> View:
+        """Return what of a view decides on all that is not about the proxy itself."""
+        ...
+
     def scope(self, view: View) -> Scope:
         """Return what the view may see."""
         ...
@@ -197,6 +200,10 @@ class Snapshot(Protocol):
 
     def delegate(self, namespace: str, name: str, root_namespace: str) -> Routing | None:
         """Return a delegate VirtualService (no hosts) visible to the root's namespace."""
+        ...
+
+    def envoy_filter(self, namespace: str, name: str) -> Resource | None:
+        """Return an EnvoyFilter, of which `View.patches` cites patches."""
         ...
 
     def workload_at(self, address: str) -> Workload | None:

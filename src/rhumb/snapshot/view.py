@@ -41,6 +41,15 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     ipv6: bool = False
 
 
+class PatchRef(msgspec.Struct, frozen=True):
+    """One patch of an EnvoyFilter."""
+
+    namespace: str
+    name: str
+    index: int
+    """In `spec.configPatches`."""
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """The attributes of a proxy that shape its configuration."""
 
@@ -58,6 +67,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """The workload's own address, and only where its Sidecar has ingress listeners without `bind`:
     they are named by it, and bound to it. Empty: the wildcard."""
     instances: tuple[Instance, ...] = ()
+    patches: tuple[PatchRef, ...] = ()
+    """Those of EnvoyFilters that are for this proxy, in the order in which they apply."""
     capabilities: Capabilities = Capabilities()
 
     def instance_at(self, number: int) -> Instance | None:

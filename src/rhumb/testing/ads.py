@@ -9,20 +9,14 @@ from rhumb.ads import requests
 from rhumb.ads.connection import Connection, Nack
 from rhumb.cache.encoded import Encoded
 from rhumb.cache.versions import Differences
-from rhumb.cache.views import Failure, Named, Views
+from rhumb.cache.views import Failure, Views
 from rhumb.encode.dispatch import encode
 from rhumb.snapshot.snapshot import Snapshot
-from rhumb.snapshot.view import View
 from rhumb.testing.fake_envoy import FakeEnvoy, Response
-from rhumb.translate.proxy import resources
+from rhumb.translate import proxy
 from rhumb.xds.types import XdsType
 
 ACK_TIMEOUT_S = 5.0
-
-
-def translate(snapshot: Snapshot, view: View, kind: XdsType) -> tuple[Named, ...]:
-    """Translate as the control plane does, without the types for agents."""
-    return resources(snapshot, view, kind)
 
 
 def raising(failure: Failure) -> None:
@@ -32,7 +26,7 @@ def raising(failure: Failure) -> None:
 
 def views_of(snapshot: Snapshot, encoded: Encoded | None = None) -> Views:
     """Return the views of a snapshot."""
-    return Views(snapshot, translate, encoded or Encoded(encode), raising)
+    return Views(snapshot, proxy, encoded or Encoded(encode), raising)
 
 
 class Link:

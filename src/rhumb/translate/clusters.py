@@ -32,22 +32,55 @@ _DISCOVERY = {
 }
 
 
-def clusters(snapshot: Snapshot, view: View) -> tuple[ir.Cluster, ...]:
-    """Return every cluster of a view, sorted by name."""
-    found: dict[str, ir.Cluster] = {}
-    for service in snapshot.scope(view).services:
-        for cluster in of_service(snapshot, view, service):
+Units = Iterator[tuple[str, tuple[ir.Cluster, ...]]]
+
+
+def own(snapshot: Snapshot, view: View) -> tuple[ir.Cluster, ...]:
+    """Return the clusters of the workload itself."""
+    if view.role is not Role.SIDECAR:
+        return ()
+    return tuple(inbound_clusters.inbound(snapshot, view))
+
+
+def common(snapshot: Snapshot, view: View, hosts: frozenset[str] | None = None) -> Units:
+    """Yield the clusters that lead to others, host name by host name; `hosts` None: all of them.
+
+    The catch-alls come under the name "", and only with all hosts.
+    """
+    scope = snapshot.scope(view)
+    by_sni = view.role is Role.ROUTER and _passes_by_sni(snapshot, view)
+    wanted = sorted(hosts) if hosts is not None else [s.hostname for s in scope.services]
+    for host in wanted:
+        service = scope.service(host)
+        found: dict[str, ir.Cluster] = {}
+        for cluster in of_service(snapshot, view, service) if service is not None else ():
             found.setdefault(cluster.name, cluster)
-    if view.role is Role.SIDECAR:
-        for cluster in inbound_clusters.inbound(snapshot, view):
-            found.setdefault(cluster.name, cluster)
-    elif _passes_by_sni(snapshot, view):
-        for cluster in list(found.values()):
-            sni = _by_sni(cluster)
-            found[sni.name] = sni
-    for cluster in catch_alls(snapshot, view):
-        found[cluster.name] = cluster
-    return tuple(found[name] for name in sorted(found))
+        if by_sni:
+            found |= {sni.name: sni for sni in map(_by_sni, found.values())}
+        yield host, tuple(found.values())
+    if hosts is None:
+        yield "", tuple(catch_alls(snapshot, view))
+
+
+def endpoint_names(snapshot: Snapshot, view: View, service: Service) -> Iterator[str]:
+    """Yield the names of those of a service's clusters that ask for endpoints (EDS)."""
+    if service.external_name or _DISCOVERY[service.resolution] is not ir.Discovery.EDS:
+        return
+    by_sni = view.role is Role.ROUTER and _passes_by_sni(snapshot, view)
+    found = snapshot.policy(view, service)
+    rule = found.spec if found else None
+    for port in service.ports:
+        if port.protocol is Protocol.UDP:
+            continue
+        for subset in (None, *(rule.subsets if rule else ())):
+            policy = traffic_policy.effective(rule, subset, port.number, snapshot.mesh)
+            if _discovery(service, policy) is ir.Discovery.EDS:
+                name = names.OutboundCluster(
+                    port.number, service.hostname, subset.name if subset else ""
+                )
+                yield str(name)
+                if by_sni:
+                    yield str(name.sni)
 
 
 def of_service(snapshot: Snapshot, view: View, service: Service) -> Iterator[ir.Cluster]:

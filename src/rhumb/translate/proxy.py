@@ -1,11 +1,14 @@
 """Everything one view receives, by xDS type: the door of this package."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import msgspec
 
 from rhumb.ir.bundle import NameTable
-from rhumb.ir.cluster import Cluster, Discovery
+from rhumb.ir.cluster import Cluster
 from rhumb.ir.endpoint import LoadAssignment
 from rhumb.ir.listener import FilterChain, HttpConnectionManager, Listener
+from rhumb.ir.patch import Added, Patched
 from rhumb.ir.route import RouteConfiguration
 from rhumb.ir.secret import Secret
 from rhumb.ir.tls import SecretRef, SecretSource, Validation
@@ -15,27 +18,78 @@ from rhumb.snapshot.view import View
 from rhumb.translate import clusters, endpoints, gateway_servers, name_table, secrets
 from rhumb.translate.listeners import gateway as gateway_listeners
 from rhumb.translate.listeners import inbound, outbound
+from rhumb.translate.patches import ADDING, Patches
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.routes import gateway as gateway_routes
 from rhumb.translate.routes.outbound import OutboundRoutes
 from rhumb.xds.types import XdsType
 
-Value = Cluster | LoadAssignment | Listener | RouteConfiguration | Secret | NameTable
+Made = Cluster | LoadAssignment | Listener | RouteConfiguration | Secret | NameTable
+Value = Made | Patched | Added
 Names = frozenset[str] | None
+Units = Iterable[tuple[str, tuple[Value, ...]]]
+MadeUnits = Iterable[tuple[str, tuple[Made, ...]]]
 
 
-def resources(
-    snapshot: Snapshot, view: View, kind: XdsType, names: Names = None
-) -> tuple[Value, ...]:
-    """Return the resources of one type for a view.
+class Part(msgspec.Struct, frozen=True, cache_hash=True):
+    """Some resources of one type, the very same for every view that has this part."""
 
-    `names` are those asked for; None is all: what the view's own clusters and listeners refer to.
-    A name that stands for nothing is left out. Types that are no matter of views are empty.
+    view: View
+    kind: XdsType
+    is_common: bool
+    """What is about others, and so common to many proxies; not what is about the proxy itself."""
+
+
+def parts(snapshot: Snapshot, view: View, kind: XdsType) -> tuple[Part, ...]:
+    """Return the parts that make up what a view receives; of two resources of one name the later counts.
+
+    Types that are no matter of views have none.
     """
-    if view.role not in (Role.SIDECAR, Role.ROUTER) and kind is not XdsType.NDS:
-        return ()
-    made = _TRANSLATE.get(kind)
-    return tuple(made(snapshot, view, names)) if made is not None else ()
+    if kind is XdsType.NDS:
+        return (Part(snapshot.common(view), kind, is_common=True),)
+    own, common = _OF.get(view.role, (frozenset(), frozenset()))
+    found = []
+    if kind in own or (view.patches and kind in ADDING):
+        found.append(Part(view, kind, is_common=False))
+    if kind in common:
+        found.append(Part(snapshot.common(view), kind, is_common=True))
+    return tuple(found)
+
+
+def translate(snapshot: Snapshot, part: Part, hosts: Names = None) -> Units:
+    """Yield the resources of a part in units that change together, each under the name of its unit.
+
+    Clusters and endpoints come by host name, and `hosts` (None: all) tells which of them to yield;
+    a host that is none any more has an empty unit. Everything else is one unit.
+    """
+    patches = Patches(snapshot, part.view)
+    if part.is_common and part.kind in BY_HOST:
+        for host, values in BY_HOST[part.kind](snapshot, part.view, hosts):
+            yield host, tuple(patches.applied(values))
+        return
+    make = (_COMMON if part.is_common else _OWN).get(part.kind)
+    made = make(Perspective(snapshot, part.view)) if make is not None else ()
+    added = () if part.is_common else tuple(patches.added(part.kind))
+    if added:
+        taken = _common_names(snapshot, part)
+        added = tuple(each for each in added if each.name not in taken)
+    yield "", (*added, *patches.applied(made))
+
+
+def _common_names(snapshot: Snapshot, own: Part) -> frozenset[str]:
+    """Return the names that the common part beside a proxy's own has already."""
+    beside = [p for p in parts(snapshot, own.view, own.kind) if p.is_common]
+    units = (unit for part in beside for unit in translate(snapshot, part))
+    return frozenset(value.name for _, values in units for value in values)
+
+
+def resources(snapshot: Snapshot, view: View, kind: XdsType) -> tuple[Value, ...]:
+    """Return the resources of one type for a view, clusters and endpoints sorted by name."""
+    found: dict[str, Value] = {}
+    for part in parts(snapshot, view, kind):
+        for _, values in translate(snapshot, part):
+            found |= {value.name: value for value in values}
+    return tuple(found[name] for name in (sorted(found) if kind in BY_HOST else found))
 
 
 def listeners(seen: Perspective) -> tuple[Listener, ...]:
@@ -45,23 +99,15 @@ def listeners(seen: Perspective) -> tuple[Listener, ...]:
     return (*inbound.listeners(seen), *outbound.listeners(seen))
 
 
-def routes(seen: Perspective, names: Names) -> Iterator[RouteConfiguration]:
-    """Yield the route configurations with these names; None is all that the listeners ask for.
-
-    A gateway's route that no server has any more is answered with an empty table: draining
-    listeners still ask.
-    """
-    wanted = sorted(_asked(listeners(seen)) if names is None else names)
+def _routes(seen: Perspective) -> Iterator[RouteConfiguration]:
+    """Yield the route configurations that the listeners ask for."""
     if seen.view.role is Role.ROUTER:
         by_route = gateway_servers.merge(seen).by_route()
-        for name in wanted:
-            if name in by_route:
-                yield gateway_routes.configuration(seen, name, by_route[name])
-            else:
-                yield RouteConfiguration(name=name, virtual_hosts=())
+        for name in sorted(_asked(listeners(seen))):
+            yield gateway_routes.configuration(seen, name, by_route[name])
         return
     tables = OutboundRoutes(seen)
-    for name in wanted:
+    for name in sorted(_asked(outbound.listeners(seen))):
         found = tables.configuration(name)
         if found is not None:
             yield found
@@ -82,40 +128,26 @@ def _chains(listener: Listener) -> Iterator[FilterChain]:
         yield listener.default_chain
 
 
-def _cds(snapshot: Snapshot, view: View, names: Names) -> Iterable[Cluster]:
-    return (c for c in clusters.clusters(snapshot, view) if names is None or c.name in names)
+def _own_listeners(seen: Perspective) -> tuple[Listener, ...]:
+    return listeners(seen) if seen.view.role is Role.ROUTER else inbound.listeners(seen)
 
 
-def _eds(snapshot: Snapshot, view: View, names: Names) -> Iterable[LoadAssignment]:
-    if names is None:
-        found = clusters.clusters(snapshot, view)
-        names = frozenset(c.name for c in found if c.discovery is Discovery.EDS)
-    return (endpoints.assignment(snapshot, view, name) for name in sorted(names))
+def _secrets(
+    seen: Perspective, found: Iterable[Listener], upstream: Iterable[Cluster]
+) -> Iterator[Secret]:
+    """Yield the secrets that listeners and clusters ask the control plane for."""
+    for name in sorted(set(_credentials(found, upstream))):
+        secret = secrets.secret(seen.snapshot, seen.view, name)
+        if secret is not None:
+            yield secret
 
 
-def _lds(snapshot: Snapshot, view: View, names: Names) -> Iterable[Listener]:
-    found = listeners(Perspective(snapshot, view))
-    return (listener for listener in found if names is None or listener.name in names)
-
-
-def _rds(snapshot: Snapshot, view: View, names: Names) -> Iterable[RouteConfiguration]:
-    return routes(Perspective(snapshot, view), names)
-
-
-def _sds(snapshot: Snapshot, view: View, names: Names) -> Iterable[Secret]:
-    if names is None:
-        names = frozenset(_credentials(snapshot, view))
-    found = (secrets.secret(snapshot, view, name) for name in sorted(names))
-    return (secret for secret in found if secret is not None)
-
-
-def _credentials(snapshot: Snapshot, view: View) -> Iterator[str]:
-    """Yield the names of secrets that the control plane itself delivers to a view."""
-    for listener in listeners(Perspective(snapshot, view)):
+def _credentials(found: Iterable[Listener], upstream: Iterable[Cluster]) -> Iterator[str]:
+    for listener in found:
         for chain in _chains(listener):
             if chain.tls is not None:
                 yield from _delivered(chain.tls.certificates, chain.tls.validation)
-    for cluster in clusters.clusters(snapshot, view):
+    for cluster in upstream:
         if cluster.tls is not None:
             yield from _delivered(cluster.tls.certificates, cluster.tls.validation)
 
@@ -127,15 +159,49 @@ def _delivered(certificates: tuple[SecretRef, ...], validation: Validation) -> I
             yield ref.name
 
 
-def _nds(snapshot: Snapshot, view: View, names: Names) -> Iterable[NameTable]:
-    return (name_table.name_table(snapshot, view),)
+def _own_secrets(seen: Perspective) -> Iterator[Secret]:
+    return _secrets(seen, _own_listeners(seen), clusters.own(seen.snapshot, seen.view))
 
 
-_TRANSLATE: dict[XdsType, Callable[[Snapshot, View, Names], Iterable[Value]]] = {
-    XdsType.CDS: _cds,
-    XdsType.EDS: _eds,
-    XdsType.LDS: _lds,
-    XdsType.RDS: _rds,
-    XdsType.SDS: _sds,
-    XdsType.NDS: _nds,
+def _common_secrets(seen: Perspective) -> Iterator[Secret]:
+    found = () if seen.view.role is Role.ROUTER else outbound.listeners(seen)
+    upstream = (c for _, unit in clusters.common(seen.snapshot, seen.view) for c in unit)
+    return _secrets(seen, found, upstream)
+
+
+def _endpoints(snapshot: Snapshot, view: View, hosts: Names) -> MadeUnits:
+    scope = snapshot.scope(view)
+    for host in sorted(hosts) if hosts is not None else [s.hostname for s in scope.services]:
+        service = scope.service(host)
+        found = clusters.endpoint_names(snapshot, view, service) if service is not None else ()
+        yield host, tuple(endpoints.assignment(snapshot, view, name) for name in found)
+
+
+_OWN: Mapping[XdsType, Callable[[Perspective], Iterable[Made]]] = {
+    XdsType.CDS: lambda seen: clusters.own(seen.snapshot, seen.view),
+    XdsType.LDS: _own_listeners,
+    XdsType.RDS: _routes,
+    XdsType.SDS: _own_secrets,
 }
+_COMMON: Mapping[XdsType, Callable[[Perspective], Iterable[Made]]] = {
+    XdsType.LDS: outbound.listeners,
+    XdsType.RDS: _routes,
+    XdsType.SDS: _common_secrets,
+    XdsType.NDS: lambda seen: (name_table.name_table(seen.snapshot, seen.view),),
+}
+BY_HOST: Mapping[XdsType, Callable[[Snapshot, View, Names], MadeUnits]] = {
+    XdsType.CDS: clusters.common,
+    XdsType.EDS: _endpoints,
+}
+_OF: Mapping[Role, tuple[frozenset[XdsType], frozenset[XdsType]]] = {
+    Role.SIDECAR: (
+        frozenset({XdsType.CDS, XdsType.LDS, XdsType.SDS}),
+        frozenset({XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS, XdsType.SDS}),
+    ),
+    # What gateways serve depends on all of a view; where they send to does not.
+    Role.ROUTER: (
+        frozenset({XdsType.LDS, XdsType.RDS, XdsType.SDS}),
+        frozenset({XdsType.CDS, XdsType.EDS, XdsType.SDS}),
+    ),
+}
+"""Types that have parts of a proxy's own, and types that have common ones."""

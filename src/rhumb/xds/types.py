@@ -17,6 +17,9 @@ class XdsType(enum.StrEnum):
     PCDS = "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig"
     """Trust bundle for an agent: one resource with the field ca_certificates_pem."""
 
+    __hash__ = str.__hash__
+    """That of Enum is written in Python, and types are keys everywhere."""
+
     @property
     def short(self) -> str:
         """Return the name that people use: "CDS"."""
