@@ -136,7 +136,12 @@ def test_what_cannot_be_read_is_an_error_with_a_way_out(
         ),
         ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}", Level.INFO),
         ("apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: a}", Level.INFO),
-        ("apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: a}", Level.WARNING),
+        ("apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: a}", Level.INFO),
+        (
+            "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a}",
+            Level.INFO,
+        ),
+        ("apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: a}", Level.INFO),
     ],
 )
 def test_kinds_without_effect_are_named_and_harm_nothing(text: str, level: Level) -> None:

@@ -1,6 +1,7 @@
 """`rhumb translate`: what one proxy would be sent, from files alone."""
 
 import sys
+from collections.abc import Mapping
 
 import click
 import msgspec
@@ -110,11 +111,18 @@ def _proxy(world: World, node: str | None, workload: str | None) -> Proxy:
     return proxy_of(world.resources, workload)
 
 
-def _text(value: object, output: str) -> str:
+def _text(sections: Mapping[str, object], output: str) -> str:
+    # What is in a resource is sorted; the sections keep their order.
+    ordered = {name: _sorted(value) for name, value in sections.items()}
     if output == "json":
-        packed = msgspec.json.encode(value, order="sorted")
-        return msgspec.json.format(packed, indent=2).decode()
+        return msgspec.json.format(msgspec.json.encode(ordered), indent=2).decode()
     import yaml  # noqa: PLC0415 - only here
 
-    text: str = yaml.dump(value, Dumper=yaml.CSafeDumper, allow_unicode=True, width=120)
+    text: str = yaml.dump(
+        ordered, Dumper=yaml.CSafeDumper, allow_unicode=True, width=120, sort_keys=False
+    )
     return text.rstrip("\n")
+
+
+def _sorted(value: object) -> object:
+    return msgspec.to_builtins(value, order="deterministic")

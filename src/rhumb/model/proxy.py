@@ -29,6 +29,11 @@ class Interception(enum.StrEnum):
 
 
 _ROLES = frozenset(role.value for role in Role)
+_TOPOLOGY = (
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+    "topology.istio.io/subzone",
+)
 _INTERCEPTIONS = frozenset(mode.value for mode in Interception)
 
 
@@ -73,7 +78,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
                 hint="TYPE is sidecar, router, waypoint or agent; e.g. sidecar~10.0.0.2~reviews-1.default~default.svc.cluster.local",
             )
         name, namespace = parts[2].rsplit(".", 1)
-        labels = metadata.get("LABELS")
+        labels = _labels(metadata.get("LABELS"))
         said = metadata.get("INSTANCE_IPS")
         addresses = tuple(a for a in str(said).split(",") if a) if said else ()
         return cls(
@@ -83,18 +88,29 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
             name=name,
             namespace=str(metadata.get("NAMESPACE") or namespace),
             domain=parts[3],
-            labels=tuple(sorted((str(k), str(v)) for k, v in labels.items()))
-            if isinstance(labels, Mapping)
-            else (),
+            labels=labels,
             service_account=str(metadata.get("SERVICE_ACCOUNT") or ""),
             workload=str(metadata.get("WORKLOAD_NAME") or ""),
             network=str(metadata.get("NETWORK") or ""),
             cluster=str(metadata.get("CLUSTER_ID") or ""),
-            locality=locality,
+            locality=_locality(labels) or locality,
             version=str(metadata.get("ISTIO_VERSION") or ""),
             interception=_interception(metadata),
             metadata=MappingProxyType(dict(metadata)),
         )
+
+
+def _labels(said: object) -> Labels:
+    if not isinstance(said, Mapping):
+        return ()
+    return tuple(sorted((str(k), str(v)) for k, v in said.items()))
+
+
+def _locality(labels: Labels) -> Locality | None:
+    """Read where the platform says that the workload is; Istio trusts it more than the node's own word."""
+    found = dict(labels)
+    parts = tuple(found.get(label, "") for label in _TOPOLOGY)
+    return Locality(*parts) if any(parts) else None
 
 
 def _interception(metadata: Mapping[str, object]) -> Interception:
