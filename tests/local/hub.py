@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from rhumb.local import linux, network
+from rhumb.local.addresses import HUB
 
 
 def exchange(listening: socket.socket, connecting: socket.socket, address: str, port: int) -> str:
@@ -37,10 +38,10 @@ def workloads_reach_each_other_and_the_hub() -> None:
     client = network.inside(one, socket.socket)
     with server, client:
         assert exchange(server, client, two.address, 80) == one.address
-    hub = socket.create_server((network.HUB, 15012))
+    hub = socket.create_server((HUB, 15012))
     client = network.inside(two, socket.socket)
     with hub, client:
-        assert exchange(hub, client, network.HUB, 15012) == two.address
+        assert exchange(hub, client, HUB, 15012) == two.address
 
 
 def loopback_is_a_workloads_own() -> None:

@@ -7,6 +7,9 @@ import click
 from rhumb.cli import tables
 from rhumb.cli.printer import say
 from rhumb.local import state, up
+from rhumb.local.loopback import LOST
+from rhumb.local.state import State
+from rhumb.model.proxy import Interception
 
 FILE = click.option(
     "-f",
@@ -18,15 +21,47 @@ FILE = click.option(
 )
 
 
+CAPTURE = click.option(
+    "--capture",
+    type=click.Choice(["auto", "redirect", "none"]),
+    default="auto",
+    show_default=True,
+    help="How traffic gets into the mesh.",
+)
+_MODES = {"auto": None, "redirect": Interception.REDIRECT, "none": Interception.NONE}
+
+
+def start(file: Path, found: State, capture: str, *, with_parent: bool = False) -> tables.Json:
+    """Start a mesh as --capture says, and tell of what it then lacks."""
+    status = up.up(
+        file,
+        found,
+        capture=_MODES[capture],
+        with_parent=with_parent,
+        notice=lambda text: say(f"{click.style('notice', fg='yellow')}: {text}"),
+    )
+    if found.capture is Interception.NONE:
+        for line in LOST:
+            say(line)
+    return status
+
+
 @click.command(epilog="Example: rhumb up -f samples/bookinfo/rhumb.yaml")
 @FILE
-def command(file: Path) -> None:
+@CAPTURE
+def command(file: Path, capture: str) -> None:
     """Start a local mesh from rhumb.yaml, or bring it up to date.
 
     Running it again is harmless: only what changed restarts.
+
+    \b
+    --capture says how traffic gets into the mesh:
+      redirect  each workload in namespaces of its own; its traffic is redirected
+      none      no namespaces: programs call through $HTTP_PROXY
+      auto      redirect where the machine allows it, else none, with a notice
     """
     say(f"starting the mesh of {file} ...")
-    found = up.up(file, state.of(file), progress=lambda _status: None)
+    found = start(file, state.of(file), capture)
     tables.workloads(found)
     for line in tables.published(found):
         say(line)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from rhumb.agent import http, netns
+from rhumb.agent import http
 from rhumb.agent.process import wait_exit
 from rhumb.base.errors import RhumbError
 from rhumb.base.files import write_atomic
@@ -19,7 +18,7 @@ from rhumb.local import programs, resources
 from rhumb.local.control_server import Caller
 from rhumb.local.members import Member
 from rhumb.local.state import State
-from rhumb.local.topology import Program, ServicePlan, Topology, WorkloadPlan
+from rhumb.local.topology import ServicePlan, Topology, WorkloadPlan
 
 Json = dict[str, object]
 
@@ -63,7 +62,7 @@ class Guests:
         self._add = add
         self._remove = remove
         self._processes: set[subprocess.Popen[bytes]] = set()
-        self._files: dict[str, Path] = {}
+        self._plans: dict[str, WorkloadPlan] = {}
         self._count = 0
         self._none = asyncio.Event()
         self._none.set()
@@ -76,10 +75,11 @@ class Guests:
     @property
     def files(self) -> frozenset[str]:
         """Return the names of files that describe these workloads."""
-        return frozenset(path.name for path in self._files.values())
+        names = (resources.entry_file, resources.sidecar_file)
+        return frozenset(name(plan) for plan in self._plans.values() for name in names)
 
     def __contains__(self, workload: str) -> bool:
-        return workload in self._files
+        return workload in self._plans
 
     async def exec(self, request: Json, caller: Caller) -> Json:
         """Run a command inside a workload; return its exit code when it has ended.
@@ -111,8 +111,8 @@ class Guests:
             raise RhumbError(
                 f'there is a workload "{plan.id}" already', hint="choose another --version"
             )
-        path = self._state.generated / resources.file_name(plan)
-        self._files[plan.id] = path
+        path = self._state.generated / resources.entry_file(plan)
+        self._plans[plan.id] = plan
         with self._counted():
             try:
                 member = await self._add(plan)
@@ -122,23 +122,17 @@ class Guests:
                     path.unlink(missing_ok=True)
                     await self._remove(member)
             finally:
-                del self._files[plan.id]
+                del self._plans[plan.id]
 
     async def _host(
         self, member: Member, service: ServicePlan, asked: RunRequest, caller: Caller, path: Path
     ) -> int:
-        port = service.ports[0].target_port or service.ports[0].port
-        program = Program(argv=asked.argv, directory=asked.directory, environment=())
+        port = member.seat.at_program(service.ports[0].target)
         process = programs.start(
             asked.argv,
             member.place(),
             directory=asked.directory,
-            environment=programs.environment_of(
-                program,
-                asked.environment,
-                "0.0.0.0",  # noqa: S104 - inside a namespace of its own
-                port,
-            ),
+            environment=member.environment(asked.environment),
             streams=caller.streams,
         )
         caller.close_streams()
@@ -156,18 +150,16 @@ class Guests:
 
     async def _announce(self, member: Member, port: int, path: Path) -> None:
         """Let traffic come as soon as the program listens."""
-        enter = netns.inside(member.path)
+        target = http.Target(host="127.0.0.1", port=port, enter=member.enter)
         while True:
             try:
-                connection = await http.connect(
-                    http.Target(host="127.0.0.1", port=port, enter=enter)
-                )
+                connection = await http.connect(target)
             except OSError:
                 await asyncio.sleep(_POLL_S)
             else:
                 connection.close()
                 break
-        write_atomic(path, resources.entry_text(member.plan, member.address))
+        write_atomic(path, resources.entry_text(member.seated))
 
     async def _attend(
         self, process: subprocess.Popen[bytes], caller: Caller, leave: Callable[[], None]
@@ -179,14 +171,14 @@ class Guests:
             return await wait_exit(process)
         finally:
             await nursery.close()
-            _signal(process, signal.SIGKILL)  # and what it left behind
+            programs.signal_all(process, signal.SIGKILL)  # and what it left behind
             self._processes.discard(process)
 
     async def stop(self) -> None:
         """End all of them."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             for process in list(self._processes):
-                _signal(process, number)
+                programs.signal_all(process, number)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._none.wait(), _GRACE_S)
 
@@ -219,17 +211,11 @@ async def _pass_on(
 ) -> None:
     async for number in caller.signals():
         leave()
-        _signal(process, number)
+        programs.signal_all(process, number)
     leave()
-    _signal(process, signal.SIGTERM)
+    programs.signal_all(process, signal.SIGTERM)
     await asyncio.sleep(_GRACE_S)
-    _signal(process, signal.SIGKILL)
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Signal a program and all it started: it leads a session of its own."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+    programs.signal_all(process, signal.SIGKILL)
 
 
 def _service(topology: Topology, name: str) -> ServicePlan:

@@ -77,8 +77,10 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 def die_with_parent() -> None:
     """Ask for SIGKILL when the thread that made this process ends (PR_SET_PDEATHSIG).
 
-    To be called after any change of credentials: those clear the wish.
+    To be called after any change of credentials: those clear the wish. Other systems know no such thing.
     """
+    if sys.platform != "linux":
+        return
     _check(_libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
 
 

@@ -1,61 +1,47 @@
-"""One workload of a running local mesh: namespace, sidecar, application, published ports."""
+"""One workload of a running local mesh: its place, sidecar, application, published ports."""
 
-import logging
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from rhumb.agent import netns, redirect, redirect_apply
+from rhumb.agent import netns
 from rhumb.agent.health import commands
 from rhumb.agent.process import Command
 from rhumb.agent.run import Sidecar
-from rhumb.agent.settings import Capture, Discovery, Probe, SidecarSettings
-from rhumb.base.files import write_atomic
+from rhumb.agent.settings import Discovery, Probe, SidecarSettings
 from rhumb.base.tasks import Nursery
-from rhumb.local import network, programs
-from rhumb.local.programs import Application, Place, environment_of, own_environment
+from rhumb.local import programs
+from rhumb.local.ground import Ground, Seat, Site
+from rhumb.local.programs import Application, Place, own_environment
 from rhumb.local.relay import Relay
+from rhumb.local.resources import Seated
 from rhumb.local.state import State
-from rhumb.local.topology import ServicePlan, WorkloadPlan
 from rhumb.model.kinds.workload_group import ReadinessProbe
-from rhumb.model.proxy import Interception, Role
-
-_log = logging.getLogger(__name__)
-
-CONTROL_PORT = 15012
+from rhumb.model.proxy import Role
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What all workloads of a mesh share."""
 
     state: State
+    ground: Ground
     envoy: Path
     roots: str
-    uid: int
-    gid: int
-    domain: str = "cluster.local"
 
 
 class Member:
     """Starts and stops one workload."""
 
-    def __init__(
-        self,
-        plan: WorkloadPlan,
-        service: ServicePlan | None,
-        address: str,
-        around: Surroundings,
-        token: str,
-    ) -> None:
-        self.plan = plan
-        self.address = address
-        self._service = service
+    def __init__(self, seated: Seated, around: Surroundings, token: str) -> None:
+        self.seated = seated
+        self.plan = seated.plan
         self._around = around
         self._token = token
-        self._nursery = Nursery(f"workload/{plan.id}")
-        self._namespace: network.Namespace | None = None
+        self._nursery = Nursery(f"workload/{self.plan.id}")
+        self._site: Site | None = None
         self.sidecar: Sidecar | None = None
         self.application: Application | None = None
         self.ready = False
@@ -65,18 +51,18 @@ class Member:
 
         `sockets` are the host's listening sockets by ADDRESS:PORT. Raises OSError, NetlinkError.
         """
-        self._namespace = network.add_workload(self.plan.id, self.address)
-        settings = self._settings()
-        rules = redirect.plan(settings)
-        if rules:
-            network.inside(self._namespace, lambda: redirect_apply.apply(rules))
+        seated = self.seated
+        site = self._site = self._around.ground.open(self.plan, seated.seat, seated.doors)
+        settings = self._settings(site)
+        site.redirect(settings)
         log = self._around.state.log(f"{self.plan.id}.proxy").open("ab")
         self.sidecar = Sidecar(
             settings,
             binary=self._around.envoy,
             roots=self._around.roots,
             join_token=self._token,
-            enter=netns.inside(self._namespace.path),
+            enter=site.enter,
+            launch=site.launch,
             access_log=log.fileno(),
             run_command=commands(self._beside, self._directory()),
         )
@@ -92,7 +78,7 @@ class Member:
         for publish in self.plan.publish:
             listening = sockets.get(f"{publish.address}:{publish.host_port}")
             if listening is not None:
-                relay = Relay(listening, self.address, publish.port)
+                relay = Relay(listening, seated.seat.address, seated.seat.at_proxy(publish.port))
                 self._nursery.start("relay", relay.run())
         await self.sidecar.wait_ready()
         self.ready = True
@@ -104,43 +90,50 @@ class Member:
         if self.sidecar is not None:
             await self.sidecar.stop()
         await self._nursery.close()
-        if self._namespace is not None:
-            network.remove_workload(self._namespace)
-            self._namespace = None
+        if self._site is not None:
+            self._site.close()
+            self._site = None
+
+    def differs(self, seated: Seated) -> bool:
+        """Tell whether the workload must be started anew to be this one; else take what is new of it."""
+        if self.seated.essence != seated.essence:
+            return True
+        self.seated = seated
+        return False
+
+    @property
+    def seat(self) -> Seat:
+        """Return where it is reached."""
+        return self.seated.seat
 
     @property
     def running(self) -> bool:
         """Return whether programs may be started in it."""
-        return self._namespace is not None
+        return self._site is not None
 
     @property
-    def path(self) -> str:
-        """Return the path of its network namespace, for this process."""
-        assert self._namespace is not None
-        return self._namespace.path
+    def enter(self) -> netns.Enter:
+        """Return the door of its network, for this process."""
+        assert self._site is not None
+        return self._site.enter
 
     def place(self) -> Place:
         """Return where programs of this workload run."""
-        assert self._namespace is not None
-        return Place(
-            netns=self._namespace.handle,
-            mounts=self._mounts(),
-            uid=self._around.uid,
-            gid=self._around.gid,
-        )
+        assert self._site is not None
+        return self._site.place()
 
-    def environment(self) -> dict[str, str]:
-        """Return the variables of programs of this workload."""
-        base = own_environment()
-        if self.plan.program is None or self._service is None:
-            return base
-        port = self._service.ports[0]
-        return environment_of(
-            self.plan.program,
-            base,
-            "0.0.0.0",  # noqa: S104 - inside a namespace of its own
-            port.target_port or port.port,
-        )
+    def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the variables of programs of this workload: its own over those of `base`, else ours."""
+        assert self._site is not None
+        found = {**(own_environment() if base is None else base), **self._site.variables()}
+        ports = self.seated.service.ports if self.seated.service else ()
+        if ports and not self.plan.gateway:
+            found["HOST"] = self._site.host
+            found["PORT"] = str(self.seat.at_program(ports[0].target))
+        for port in ports[1:]:
+            name = port.label.upper().replace("-", "_")
+            found[f"PORT_{name}"] = str(self.seat.at_program(port.target))
+        return found | dict(self.plan.program.environment if self.plan.program else ())
 
     def _directory(self) -> Path:
         """Return where commands of probes run: where the program does."""
@@ -157,49 +150,47 @@ class Member:
             streams=(None, command.stdout, command.stderr),
         )
 
-    def _mounts(self) -> tuple[tuple[str, str], ...]:
-        folder = self._around.state.directory / "etc" / self.plan.namespace
-        domain, namespace = self._around.domain, self.plan.namespace
-        search = f"{namespace}.svc.{domain} svc.{domain} {domain}"
-        files = {
-            "resolv.conf": f"nameserver {network.HUB}\nsearch {search}\noptions ndots:5\n",
-            # The system's resolver daemons would answer from outside the mesh.
-            "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-        }
-        for name, text in files.items():
-            path = folder / name
-            if not path.exists():
-                write_atomic(path, text)
-        return tuple((str(folder / name), f"/etc/{name}") for name in files)
-
-    def _settings(self) -> SidecarSettings:
-        plan = self.plan
+    def _settings(self, site: Site) -> SidecarSettings:
+        plan, seated, seat = self.plan, self.seated, self.seat
+        plane = self._around.ground.plane
+        metadata = {}
+        if seated.shared or not plan.gateway:
+            metadata["WORKLOAD_ENTRY"] = plan.name
+        if seated.shared and plan.gateway:
+            metadata |= {"RHUMB_BIND": site.listen, "UNPRIVILEGED_POD": "true"}
         return SidecarSettings(
             name=plan.name,
             namespace=plan.namespace,
-            addresses=(self.address,),
-            discovery=Discovery(address=f"{network.HUB}:{CONTROL_PORT}"),
+            addresses=(seat.address,),
+            discovery=Discovery(address=f"{plane.address}:{plane.secure}"),
             directory=self._around.state.directory / "proxies" / plan.id,
             workload=plan.workload,
-            labels=plan.labels,
+            labels=seated.labels,
             service_account=plan.service_account,
             role=Role.ROUTER if plan.gateway else Role.SIDECAR,
-            metadata={} if plan.gateway else {"WORKLOAD_ENTRY": plan.name},
-            capture=Capture(
-                mode=Interception.NONE if plan.gateway else Interception.REDIRECT,
-                dns=not plan.gateway,
-            ),
-            probe=_probe(plan.probe),
+            metadata=metadata,
+            listen=site.listen,
+            ports=seat.ports,
+            capture=site.capture,
+            probe=_probe(plan.probe, seat),
         )
 
 
-def _probe(found: ReadinessProbe | None) -> Probe | None:
-    """Return the agent's probe for one of the API: the same fields under the same names."""
+def _probe(found: ReadinessProbe | None, seat: Seat) -> Probe | None:
+    """Return the agent's probe for one of the API: the same fields under the same names.
+
+    Its port is one that the workload serves; the program may listen elsewhere.
+    """
     if found is None:
         return None
     raw = msgspec.json.encode(found)
     probe: Probe = msgspec.json.decode(raw, type=Probe)
-    return probe
+    moved = {
+        name: msgspec.structs.replace(method, port=seat.at_program(method.port))
+        for name in ("http_get", "tcp_socket", "grpc")
+        if (method := getattr(probe, name)) is not None
+    }
+    return msgspec.structs.replace(probe, **moved)
 
 
 def pids(member: Member) -> dict[str, int | None]:

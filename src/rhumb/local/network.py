@@ -16,15 +16,11 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from rhumb.local import linux
+from rhumb.local.addresses import HUB, WORKLOADS
 
 T = TypeVar("T")
 
 BRIDGE = "rhumb0"
-WORKLOADS = ipaddress.ip_network("100.64.0.0/16")
-"""Addresses of workloads; the first is the hub's own, where the control plane listens."""
-SERVICES = ipaddress.ip_network("100.65.0.0/16")
-"""Virtual addresses of services: never on a link, always captured."""
-HUB = str(WORKLOADS[1])
 
 
 class Namespace(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """Applications: started inside a workload's namespaces, started again when they end."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from rhumb.agent.process import send, wait_exit
+from rhumb.agent.process import wait_exit
 from rhumb.base import backoff
 from rhumb.local.topology import Program
 
@@ -60,6 +61,12 @@ def start(
     )
 
 
+def signal_all(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signal a program that `start` made, and all it started: it leads a session of its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
 class Application:
     """Keeps one program running; its output goes to a file."""
 
@@ -105,22 +112,21 @@ class Application:
                 await asyncio.sleep(next(delays))
         finally:
             if self._process is not None:
-                send(self._process, signal.SIGKILL)
+                signal_all(self._process, signal.SIGKILL)
 
     def _ended_by_us(self) -> bool:
         return self._stopping
 
     async def stop(self) -> None:
-        """Ask it to end, and make it after a while."""
+        """Ask it and all it started to end, and make them after a while."""
         self._stopping = True
         process = self._process
         if process is None:
             return
-        send(process, signal.SIGTERM)
-        try:
+        signal_all(process, signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(_ended(process), _GRACE_S)
-        except TimeoutError:
-            send(process, signal.SIGKILL)
+        signal_all(process, signal.SIGKILL)
 
     def state(self) -> str:
         """Return how it is, for `rhumb ps`."""
@@ -136,15 +142,12 @@ async def _ended(process: subprocess.Popen[bytes]) -> None:
         await asyncio.sleep(0.02)
 
 
-def environment_of(
-    program: Program, base: Mapping[str, str], host: str, port: int
-) -> dict[str, str]:
-    """Return the variables of an application: ours, its own, and where it should listen."""
-    return {**base, "HOST": host, "PORT": str(port), **dict(program.environment)}
-
-
 def own_environment() -> dict[str, str]:
     """Return this process's variables, without those that would lead an application around its sidecar."""
     proxies = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
-    variables = os.environ  # noqa: TID251 - local/ reads its own environment
-    return {k: v for k, v in variables.items() if k.lower() not in proxies}
+    return {k: v for k, v in inherited_environment().items() if k.lower() not in proxies}
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return this process's variables."""
+    return dict(os.environ)  # noqa: TID251 - local/ reads its own environment

@@ -11,11 +11,14 @@ from pathlib import Path
 import msgspec
 
 from rhumb.base.errors import RhumbError
+from rhumb.local import processes
+from rhumb.model.proxy import Interception
 
 CONTROL = "control.sock"
 PID = "host.pid"
 LOG = "mesh.log"
 SOURCE = "source"
+CAPTURE = "capture"
 
 
 class State(msgspec.Struct, frozen=True):
@@ -34,6 +37,19 @@ class State(msgspec.Struct, frozen=True):
         return self.directory / "generated"
 
     @property
+    def plane(self) -> Path:
+        """Return the directory of the control plane: its CA, join tokens, health of workloads."""
+        return self.directory / "control-plane"
+
+    @property
+    def capture(self) -> Interception:
+        """Return what the mesh stands on: REDIRECT in namespaces, NONE on loopback."""
+        try:
+            return Interception((self.directory / CAPTURE).read_text().strip())
+        except (OSError, ValueError):
+            return Interception.REDIRECT
+
+    @property
     def logs(self) -> Path:
         """Return the directory of one log for each workload and proxy."""
         return self.directory / "logs"
@@ -47,10 +63,9 @@ class State(msgspec.Struct, frozen=True):
         """Return the host process's id when it runs."""
         try:
             pid = int((self.directory / PID).read_text())
-            argv = Path(f"/proc/{pid}/cmdline").read_bytes()
         except (OSError, ValueError):
             return None
-        return pid if str(self.directory).encode() in argv else None
+        return pid if str(self.directory) in processes.command_line(pid) else None
 
     def make(self) -> None:
         """Make the directory; nobody else may read it: it holds keys."""
@@ -60,7 +75,8 @@ class State(msgspec.Struct, frozen=True):
         self.generated.mkdir(exist_ok=True)
 
     def remove(self) -> None:
-        """Remove the directory and all in it."""
+        """End what a killed mesh may have left, then remove the directory and all in it."""
+        processes.end(str(self.directory))
         shutil.rmtree(self.directory, ignore_errors=True)
 
     @contextmanager

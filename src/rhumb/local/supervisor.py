@@ -1,30 +1,25 @@
-"""The process inside: makes the network, runs the control plane, keeps every workload.
+"""The process that is the mesh: makes the ground, runs the control plane, keeps every workload.
 
-Usage: python -m rhumb.local.supervisor STATE-DIRECTORY UID GID. It is process 1 of the mesh: when it
-ends, everything ends.
+Started by `in_namespaces` (then it is process 1 of the mesh: when it ends, everything ends) or by
+`on_loopback`.
 """
 
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import json
 import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import uvloop
 
 from rhumb.agent import binary, http
-from rhumb.agent.process import send, wait_exit
 from rhumb.agent.settings import from_environment
-from rhumb.base import backoff, logs
 from rhumb.base.clock import SystemClock
 from rhumb.base.errors import RhumbError
 from rhumb.base.files import write_atomic
@@ -32,17 +27,19 @@ from rhumb.base.tasks import Nursery
 from rhumb.ca.active import CertificateAuthority
 from rhumb.ca.settings import CaSettings
 from rhumb.ca.tokens import TokenBook
-from rhumb.local import network, programs, resources, topology
+from rhumb.local import addresses, programs, resources, topology
+from rhumb.local.addresses import next_address
 from rhumb.local.control_server import Caller, ControlServer
+from rhumb.local.ground import Ground, UnfitError
 from rhumb.local.guests import Guests
-from rhumb.local.members import CONTROL_PORT, Member, Surroundings, pids
-from rhumb.local.programs import Place
+from rhumb.local.members import Member, Surroundings, pids
+from rhumb.local.plane import ControlPlane
+from rhumb.local.resources import Seated
 from rhumb.local.state import SOURCE, State
 from rhumb.local.topology import ServicePlan, Topology, WorkloadPlan
 
 _log = logging.getLogger(__name__)
 
-MONITORING_PORT = 15014
 _TOKEN_LIFE = timedelta(minutes=10)
 _READY_S = 60.0
 _COLLECT_S = 5.0
@@ -52,27 +49,28 @@ Json = dict[str, object]
 class Supervisor:
     """A running local mesh."""
 
-    def __init__(self, state: State, uid: int, gid: int) -> None:
+    def __init__(self, state: State, ground: Ground) -> None:
         self._state = state
-        self._uid, self._gid = uid, gid
+        self._ground = ground
         self._nursery = Nursery("mesh")
         self._clock = SystemClock()
-        self._home = state.directory / "control-plane"
         self._ca = CaSettings(
-            directory=self._home / "ca", serving_addresses=("127.0.0.1", network.HUB)
+            directory=state.plane / "ca",
+            serving_addresses=tuple({"127.0.0.1", ground.plane.address}),
         )
         self._authority = CertificateAuthority(self._ca)
-        self._plane: subprocess.Popen[bytes] | None = None
+        self._plane = ControlPlane(state, ground.plane, self._clock)
         self._members: dict[str, Member] = {}
-        self._addresses: dict[str, str] = {}
         self._services: dict[str, str] = {}
         self._sockets: dict[str, socket.socket] = {}
         self._topology: Topology | None = None
         self._around: Surroundings | None = None
-        self._guests = Guests(state, self._members, self._host, self._remove)
+        self._guests = Guests(state, self._members, self._host, self._leave)
         self._stop = asyncio.Event()
         self.ready = False
         self.failure = ""
+        self.unfit = False
+        """The failure is the ground's: another may do."""
 
     async def run(self) -> None:
         """Run the mesh until it is told to stop."""
@@ -96,19 +94,19 @@ class Supervisor:
 
     async def _start(self) -> None:
         try:
-            network.set_up_hub()
+            self._ground.set_up()
             self._inherit_sockets()
             self._authority.open(self._clock.now())
-            found = binary.find("", from_environment())
             self._around = Surroundings(
                 state=self._state,
-                envoy=found,
+                ground=self._ground,
+                envoy=binary.find("", from_environment()),
                 roots=self._authority.bundle.pem,
-                uid=self._uid,
-                gid=self._gid,
             )
             await self._apply(self._load())
             self.ready = True
+        except UnfitError as error:
+            self.failure, self.unfit = str(error), True
         except (RhumbError, OSError) as error:
             self.failure = str(error)
             _log.error("the mesh did not start: %s", error)
@@ -136,130 +134,94 @@ class Supervisor:
 
     async def _apply(self, wanted: Topology) -> Json:
         """Make the mesh what a topology says: what differs restarts, the rest is left alone."""
-        assert self._around is not None
-        plans = {plan.id: plan for plan in wanted.workloads}
-        gone = [
-            m
-            for m in self._members.values()
-            if plans.get(m.plan.id) != m.plan and m.plan.id not in self._guests
-        ]
         for service in wanted.services:
-            self._address(self._services, f"{service.name}.{service.namespace}", network.SERVICES)
-        fresh = [plan for plan in wanted.workloads if plan.id not in self._members]
-        changed = [plans[m.plan.id] for m in gone if m.plan.id in plans]
-        for plan in (*fresh, *changed):
-            self._address(self._addresses, plan.id, network.WORKLOADS)
-        self._write(wanted)
-        await self._run_plane(wanted)
+            if service.id not in self._services:
+                taken = set(self._services.values())
+                self._services[service.id] = next_address(addresses.SERVICES, taken)
+        plans = {plan.id: plan for plan in wanted.workloads}
+        seated = {plan.id: self._seated(plan, wanted) for plan in wanted.workloads}
+        own = {name: m for name, m in self._members.items() if name not in self._guests}
+        stopped = [m for name, m in own.items() if name not in plans]
+        changed = [m for name, m in own.items() if name in plans and m.differs(seated[name])]
+        fresh = [one for name, one in seated.items() if name not in self._members]
+        self._write(wanted, seated.values())
+        await self._plane.serve(wanted.config)
         self._topology = wanted
         async with asyncio.TaskGroup() as group:
-            for member in gone:
+            for member in (*stopped, *changed):
                 group.create_task(self._remove(member), name=f"remove {member.plan.id}")
+        for member in stopped:
+            self._ground.release(member.plan.id)
         async with asyncio.TaskGroup() as group:
-            for plan in (*fresh, *changed):
-                group.create_task(self._add(plan), name=f"add {plan.id}")
+            for one in (*fresh, *(seated[m.plan.id] for m in changed)):
+                group.create_task(self._add(one), name=f"add {one.plan.id}")
         return {
-            "started": [p.id for p in fresh],
-            "restarted": [p.id for p in changed],
-            "stopped": [m.plan.id for m in gone if m.plan.id not in plans],
+            "started": [one.plan.id for one in fresh],
+            "restarted": [m.plan.id for m in changed],
+            "stopped": [m.plan.id for m in stopped],
         }
 
-    def _address(
-        self, given: dict[str, str], name: str, pool: ipaddress.IPv4Network | ipaddress.IPv6Network
-    ) -> None:
-        if name in given:
-            return
-        taken = set(given.values()) | {network.HUB}
-        given[name] = next(str(host) for host in pool.hosts() if str(host) not in taken)
+    def _seated(self, plan: WorkloadPlan, wanted: Topology) -> Seated:
+        service = _service_of(plan, wanted)
+        return Seated(
+            plan=plan,
+            service=service,
+            seat=self._ground.seat(plan, service),
+            shared=self._ground.shared,
+            doors=self._ground.doors(plan, wanted.services),
+        )
 
-    def _write(self, wanted: Topology) -> None:
+    def _write(self, wanted: Topology, seated: Iterable[Seated]) -> None:
         folder = self._state.generated
-        files = resources.documents(wanted, self._addresses, self._services)
+        files = resources.documents(wanted, seated, self._services)
         for name, text in files.items():
             path = folder / name
             if not path.exists() or path.read_text() != text:
                 write_atomic(path, text)
-        for path in folder.glob("workload-*.yaml"):
-            if path.name not in files and path.name not in self._guests.files:
+        keep = files.keys() | self._guests.files
+        for path in folder.glob("*.yaml"):
+            if path.name not in keep:
                 path.unlink()
 
-    async def _add(self, plan: WorkloadPlan) -> None:
+    async def _add(self, seated: Seated) -> Member:
         assert self._around is not None
+        plan = seated.plan
         token = TokenBook(self._authority.store.tokens).create(
             namespace=plan.namespace,
             service_account=plan.service_account,
             now=self._clock.now(),
             ttl=_TOKEN_LIFE,
         )
-        service = self._service_of(plan)
-        member = Member(plan, service, self._addresses[plan.id], self._around, token)
-        self._members[plan.id] = member
+        member = self._members[plan.id] = Member(seated, self._around, token)
         async with asyncio.timeout(_READY_S):
             await member.start(self._sockets)
-
-    async def _host(self, plan: WorkloadPlan) -> Member:
-        """Add a workload that no file describes."""
-        self._address(self._addresses, plan.id, network.WORKLOADS)
-        try:
-            await self._add(plan)
-        except BaseException:
-            if plan.id in self._members:
-                await self._remove(self._members[plan.id])
-            raise
-        return self._members[plan.id]
+        return member
 
     async def _remove(self, member: Member) -> None:
         self._members.pop(member.plan.id, None)
         await member.stop()
 
-    def _service_of(self, plan: WorkloadPlan) -> ServicePlan | None:
-        for service in self._topology.services if self._topology else ():
-            if (service.name, service.namespace) == (plan.service, plan.namespace):
-                return service
-        return None
+    # --- workloads that no file describes --------------------------------------------------
 
-    # --- the control plane -----------------------------------------------------------------
+    async def _host(self, plan: WorkloadPlan) -> Member:
+        """Add one."""
+        assert self._topology is not None
+        seated = self._seated(plan, self._topology)
+        if seated.shared:
+            path = self._state.generated / resources.sidecar_file(plan)
+            write_atomic(path, resources.sidecar_text(seated))
+        try:
+            return await self._add(seated)
+        except BaseException:
+            if plan.id in self._members:
+                await self._leave(self._members[plan.id])
+            raise
 
-    async def _run_plane(self, wanted: Topology) -> None:
-        if self._plane is not None and self._topology is not None:
-            if self._topology.config == wanted.config:
-                return
-            send(self._plane, signal.SIGTERM)
-        else:
-            self._nursery.start("control-plane", self._keep_plane())
-        await self._wait_plane()
-
-    async def _keep_plane(self) -> None:
-        delays = backoff.delays(first=0.2, cap=5.0)
-        while True:
-            with self._state.log("control-plane").open("ab") as log:
-                self._plane = programs.start(
-                    self._plane_command(), Place(), streams=(None, log.fileno(), log.fileno())
-                )
-            code = await wait_exit(self._plane)
-            _log.error("the control plane ended (%s); it is started again", code)
-            await asyncio.sleep(next(delays))
-
-    def _plane_command(self) -> list[str]:
-        wanted = self._topology or self._load()
-        command = [sys.executable, "-m", "rhumb", "serve", "--state", str(self._home)]
-        for folder in (str(self._state.generated), *wanted.config):
-            command += ["--config", folder]
-        command += ["--address", network.HUB, "--serving-address", network.HUB]
-        return command
-
-    async def _wait_plane(self) -> None:
-        deadline = self._clock.monotonic() + _READY_S
-        while self._clock.monotonic() < deadline:
-            try:
-                connection = await http.connect(http.Target(host=network.HUB, port=CONTROL_PORT))
-            except OSError:
-                await asyncio.sleep(0.02)
-            else:
-                connection.close()
-                return
-        log = self._state.log("control-plane").read_text(errors="replace").splitlines()[-3:]
-        raise RhumbError("the control plane does not start: " + " / ".join(log))
+    async def _leave(self, member: Member) -> None:
+        """Take one away."""
+        await self._remove(member)
+        (self._state.generated / resources.sidecar_file(member.plan)).unlink(missing_ok=True)
+        self._ground.release(member.plan.id)
 
     # --- control socket --------------------------------------------------------------------
 
@@ -284,7 +246,7 @@ class Supervisor:
                 raise RhumbError(f"unknown request {other!r}")
 
     async def _get(self, path: str) -> Json:
-        target = http.Target(host="127.0.0.1", port=MONITORING_PORT)
+        target = http.Target(host="127.0.0.1", port=self._ground.plane.monitoring)
         answer = await http.request(target, path)
         return {"status": answer.status, "body": answer.body.decode(errors="replace")}
 
@@ -300,8 +262,10 @@ class Supervisor:
         return {
             "ready": self.ready,
             "failure": self.failure,
+            "unfit": self.unfit,
             "pid": os.getpid(),
-            "control_plane": self._plane.pid if self._plane else None,
+            "control_plane": self._plane.pid,
+            "capture": self._state.capture.value.lower(),
             "workloads": [await _row(member) for member in list(self._members.values())],
         }
 
@@ -313,7 +277,7 @@ class Supervisor:
                 p for m in self._members.values() for p in pids(m).values() if p
             }
             for pid in _zombies():
-                if pid not in known and (self._plane is None or pid != self._plane.pid):
+                if pid not in known and pid != self._plane.pid:
                     with contextlib.suppress(ChildProcessError):
                         os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - returns at once
 
@@ -323,12 +287,14 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             for member in members:
                 group.create_task(member.stop(), name=f"stop {member.plan.id}")
-        plane = self._plane
+        await self._plane.stop()
         await self._nursery.close()
-        if plane is not None:
-            send(plane, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                plane.wait(5)
+
+
+def _service_of(plan: WorkloadPlan, topology: Topology) -> ServicePlan | None:
+    if plan.gateway:
+        return None
+    return next((s for s in topology.services if s.id == f"{plan.service}.{plan.namespace}"), None)
 
 
 async def _row(member: Member) -> Json:
@@ -338,7 +304,8 @@ async def _row(member: Member) -> Json:
         "namespace": plan.namespace,
         "service": plan.service,
         "version": dict(plan.labels).get("version", ""),
-        "address": member.address,
+        "address": member.seat.address,
+        "ports": {str(port): found for port, found in member.seat.received.items()},
         "gateway": plan.gateway,
         "application": member.application.state() if member.application else "",
         "ready": member.ready,
@@ -371,17 +338,11 @@ def _zombies() -> Iterator[int]:
                 yield int(path.parent.name)
 
 
-def main(arguments: list[str]) -> int:
-    """Run the mesh of a state directory."""
-    logs.set_up("info")
-    state = State(Path(arguments[0]))
+def main(state: State, ground: Ground) -> int:
+    """Run the mesh of a state directory; return the exit code."""
     try:
-        uvloop.run(Supervisor(state, int(arguments[1]), int(arguments[2])).run())
+        uvloop.run(Supervisor(state, ground).run())
     except RhumbError as error:
         _log.error("%s", error)
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

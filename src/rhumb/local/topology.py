@@ -11,7 +11,9 @@ from rhumb.model.decode import Decoder, Problem
 from rhumb.model.kinds.wire import NONE, Kind, UInt32
 from rhumb.model.kinds.workload_group import ReadinessProbe
 from rhumb.model.places import line_at
+from rhumb.model.service import Protocol
 from rhumb.model.yaml_tree import YamlError, trees
+from rhumb.registry.protocols import of_service_port
 
 FILE = "rhumb.yaml"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -29,6 +31,21 @@ class PortSpec(Kind, frozen=True, kw_only=True):
     """Protocol when the name does not say it (Kubernetes: appProtocol)."""
     target_port: UInt32 = 0
     """Port that the program listens on; 0: `port`."""
+
+    @property
+    def label(self) -> str:
+        """Return the name; a single port needs none, and is taken for HTTP then."""
+        return self.name or "http"
+
+    @property
+    def target(self) -> int:
+        """Return the port that the program listens on."""
+        return self.target_port or self.port
+
+    @property
+    def spoken(self) -> Protocol:
+        """Return the protocol as the control plane will see it."""
+        return of_service_port(self.port, self.label, "TCP", self.protocol)
 
 
 class VersionSpec(Kind, frozen=True, kw_only=True):
@@ -133,7 +150,11 @@ class ServicePlan(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     namespace: str
     ports: tuple[PortSpec, ...]
-    gateway: bool = False
+
+    @property
+    def id(self) -> str:
+        """Return `NAME.NAMESPACE`."""
+        return f"{self.name}.{self.namespace}"
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):

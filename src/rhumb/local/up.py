@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rhumb.base.errors import RhumbError
-from rhumb.local import control, linux, topology
-from rhumb.local.programs import own_environment
-from rhumb.local.state import LOG, PID, SOURCE, State
+from rhumb.local import control, linux, processes, topology
+from rhumb.local.ground import UnfitError
+from rhumb.local.programs import inherited_environment, own_environment
+from rhumb.local.state import CAPTURE, LOG, PID, SOURCE, State
 from rhumb.local.topology import Topology
+from rhumb.model.proxy import Interception
 
 Json = dict[str, object]
 _START_S = 60.0
@@ -25,31 +27,62 @@ _BIRTH_S = 1.0
 
 
 def up(
-    file: Path, state: State, *, with_parent: bool = False, progress: Callable[[Json], None]
+    file: Path,
+    state: State,
+    *,
+    capture: Interception | None = None,
+    with_parent: bool = False,
+    progress: Callable[[Json], None] = lambda _status: None,
+    notice: Callable[[str], None] = lambda _text: None,
 ) -> Json:
     """Start the mesh of a rhumb.yaml, or bring the running one up to date; return its status.
 
-    Raises RhumbError: the file is wrong, a port is taken, no namespaces, something does not start.
+    `capture` None: in namespaces, else without capture, which `notice` is told. Raises RhumbError: the
+    file is wrong, a port is taken, no namespaces, something does not start.
     """
     wanted = topology.load(file, own_environment())
     with state.locked():
         if state.pid is not None:
+            _check_capture(state, capture)
             control.call(state.control, {"do": "apply"}, timeout=_START_S)
-        else:
-            _start(wanted, file, state, with_parent=with_parent)
-    return wait_ready(state, progress)
+            return wait_ready(state, progress)
+        reason = linux.reason_without_namespaces() if capture is not Interception.NONE else ""
+        if not reason:
+            started = capture or Interception.REDIRECT
+            _start(wanted, file, state, started, with_parent=with_parent)
+            try:
+                return wait_ready(state, progress)
+            except UnfitError as error:
+                if capture is not None:
+                    raise
+                reason = str(error)
+                down(state)
+        if capture is not None:
+            raise RhumbError(
+                f"this machine gives no unprivileged namespaces: {reason}",
+                hint="allow them (sysctl kernel.unprivileged_userns_clone=1 or user.max_user_namespaces), "
+                "or do without: --capture none",
+            )
+        notice(f"no namespaces here: {reason}")
+        _start(wanted, file, state, Interception.NONE, with_parent=with_parent)
+        return wait_ready(state, progress)
 
 
-def _start(wanted: Topology, file: Path, state: State, *, with_parent: bool) -> None:
-    reason = linux.reason_without_namespaces()
-    if reason:
+def _check_capture(state: State, capture: Interception | None) -> None:
+    if capture not in (None, state.capture):
         raise RhumbError(
-            f"this machine gives no unprivileged namespaces: {reason}",
-            hint="allow them (sysctl kernel.unprivileged_userns_clone=1 or user.max_user_namespaces)",
+            f"the mesh runs with --capture {state.capture.value.lower()}",
+            hint="end it with `rhumb down` first",
         )
+
+
+def _start(
+    wanted: Topology, file: Path, state: State, capture: Interception, *, with_parent: bool
+) -> None:
     state.remove()  # what a killed mesh left behind
     state.make()
     (state.directory / SOURCE).write_text(f"{file.resolve()}\n")
+    (state.directory / CAPTURE).write_text(f"{capture.value}\n")
     sockets = published(wanted)
     try:
         handles = {name: s.fileno() for name, s in sockets.items()}
@@ -63,6 +96,7 @@ def _start(wanted: Topology, file: Path, state: State, *, with_parent: bool) -> 
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**inherited_environment(), processes.MARK: str(state.directory)},
                 pass_fds=tuple(handles.values()),
                 start_new_session=True,
             )
@@ -100,7 +134,7 @@ def published(wanted: Topology) -> dict[str, socket.socket]:
 
 
 def wait_ready(state: State, progress: Callable[[Json], None]) -> Json:
-    """Wait until every workload is ready. Raises RhumbError when that fails."""
+    """Wait until every workload is ready. Raises RhumbError when that fails: UnfitError for its ground."""
     deadline = time.monotonic() + _START_S
     born = time.monotonic() + _BIRTH_S
     while time.monotonic() < deadline:
@@ -110,6 +144,8 @@ def wait_ready(state: State, progress: Callable[[Json], None]) -> Json:
             found = {}
         if found.get("failure"):
             text = str(found["failure"])
+            if found.get("unfit"):
+                raise UnfitError(text, hint="start it with --capture none")
             raise RhumbError(f"the mesh did not start: {text}", hint="see `rhumb logs`")
         if found.get("ready"):
             return found

@@ -1,0 +1,15 @@
+"""The mesh's process in namespaces: python -m rhumb.local.in_namespaces STATE-DIRECTORY UID GID."""
+
+import sys
+from pathlib import Path
+
+from rhumb.base import logs
+from rhumb.local import supervisor
+from rhumb.local.namespaces import Namespaces
+from rhumb.local.state import State
+
+if __name__ == "__main__":
+    logs.set_up("info")
+    directory, uid, gid = sys.argv[1:]
+    found = State(Path(directory))
+    sys.exit(supervisor.main(found, Namespaces(found, int(uid), int(gid))))
