@@ -263,7 +263,7 @@ def _colliding() -> tuple[str, str]:
     first: dict[str, str] = {}
     for number in range(5000):
         host = f"h{number}.com"
-        (address,) = allocate({f"books/{host}": (True, "")}).values()
+        ((address, _),) = allocate({f"books/{host}": (True, "")}).values()
         if address in first:
             return first[address], host
         first[address] = host

@@ -6,7 +6,7 @@ from rhumb.model.codec import parse
 from rhumb.model.endpoint import Endpoint, Health, Locality
 from rhumb.model.resource import Changes, Key, ResourceSet
 from rhumb.registry import join
-from rhumb.registry.catalog import Catalog
+from rhumb.registry.catalog import EMPTY, Catalog
 from rhumb.snapshot.instances import view
 from rhumb.testing.world import proxy
 
@@ -248,7 +248,7 @@ def test_every_order_of_arrival_makes_the_same_catalog() -> None:
     whole = catalog(*texts)
     for first in range(len(texts)):
         resources, _ = parse("\n---\n".join(texts[first:] + texts[:first]))
-        known, state = ResourceSet(), join.EMPTY
+        known, state = ResourceSet(), EMPTY
         for resource in resources:
             known, changes = known.apply([resource], ())
             state, _ = join.update(state, known, changes, "cluster.local")

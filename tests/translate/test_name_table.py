@@ -1,10 +1,12 @@
 """The names that DNS answers, from services."""
 
+import pytest
+
 from rhumb.model.codec import parse
 from rhumb.model.proxy import Role
 from rhumb.model.resource import Changes, ResourceSet
 from rhumb.snapshot.build import build, empty
-from rhumb.snapshot.view import View
+from rhumb.snapshot.view import Capabilities, View
 from rhumb.translate.name_table import name_table
 
 NAMES = """
@@ -73,3 +75,40 @@ def test_names_of_every_kind_of_service() -> None:
     web = records["web.books.svc.cluster.local"]
     assert (web.registry, web.short_name, web.namespace) == ("Kubernetes", "web", "books")
     assert records["auto.example.com"].short_name == ""
+
+
+DUAL = """
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: books}
+spec: {clusterIP: 10.0.0.1, clusterIPs: [10.0.0.1, "fd00::1"], ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: auto, namespace: books}
+spec: {hosts: [auto.com], resolution: STATIC, ports: [{number: 80, name: h, protocol: HTTP}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: filed, namespace: books}
+spec: {ports: [{name: tcp, port: 80}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "families"),
+    [
+        (Capabilities(), {False}),
+        (Capabilities(ipv6=True), {True}),
+        (Capabilities(dual_stack=True), {False, True}),
+    ],
+)
+def test_a_workload_is_told_addresses_that_it_can_call(
+    capabilities: Capabilities, families: set[bool]
+) -> None:
+    known = ResourceSet(parse(DUAL)[0])
+    found = build(empty(), known, Changes(added=frozenset(known)))
+    view = View(role=Role.SIDECAR, namespace="books", capabilities=capabilities)
+    records = name_table(found, view).records
+    assert len(records) == 3
+    assert all({":" in a for a in r.addresses} == families for r in records)

@@ -132,6 +132,7 @@ def metadata(settings: SidecarSettings) -> Json:
         "NETWORK": settings.network,
         "INTERCEPTION_MODE": settings.capture.mode.value,
         "DNS_CAPTURE": "true" if settings.capture.dns else "",
+        "DUAL_STACK": "true" if len({":" in a for a in settings.addresses}) > 1 else "",
         "AUTO_REGISTER_GROUP": settings.auto_register_group,
         "ISTIO_VERSION": VERSION,
         "ENVOY_STATUS_PORT": str(settings.ports.ready),

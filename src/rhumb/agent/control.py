@@ -11,7 +11,7 @@ from google.protobuf.json_format import ParseDict
 
 from rhumb.agent.bootstrap import metadata
 from rhumb.agent.certificates import CertificateKeeper
-from rhumb.agent.dns import Host
+from rhumb.agent.dns_names import Host
 from rhumb.agent.settings import SidecarSettings
 from rhumb.base import backoff
 from rhumb.model.proxy import Role

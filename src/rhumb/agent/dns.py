@@ -3,17 +3,18 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 import dns.exception
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
-import msgspec
 
+from rhumb.agent.dns_names import Found, Names
 from rhumb.base.tasks import Nursery
 
 _log = logging.getLogger(__name__)
@@ -21,68 +22,24 @@ _log = logging.getLogger(__name__)
 TTL_S = 30
 _FORWARD_S = 5.0
 _LARGEST = 65535
+_SMALLEST = 512
+"""What every client takes over UDP (RFC 1035)."""
+_ADDRESSES = (dns.rdatatype.A, dns.rdatatype.AAAA)
 
-Forward = Callable[[bytes], Awaitable[bytes | None]]
-"""Asks the outside: a query as bytes to an answer as bytes, None when nobody answers."""
-
-
-class Names(msgspec.Struct, frozen=True):
-    """The name table of one workload, expanded to every name that an application may ask for."""
-
-    exact: Mapping[str, tuple[str, ...]]
-    wildcards: Mapping[str, tuple[str, ...]]
-    """By suffix, with its leading dot."""
-
-    def find(self, name: str) -> tuple[str, ...] | None:
-        """Return the addresses of a name (lower case, no trailing dot); None for an unknown one."""
-        found = self.exact.get(name)
-        if found is not None:
-            return found
-        at = name.find(".")
-        while at >= 0:
-            found = self.wildcards.get(name[at:])
-            if found is not None:
-                return found
-            at = name.find(".", at + 1)
-        return None
-
-
-class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """One host of the name table."""
-
-    name: str
-    addresses: tuple[str, ...]
-    short_name: str = ""
-    namespace: str = ""
-
-
-def expand(hosts: tuple[Host, ...], namespace: str, domain: str) -> Names:
-    """Return the table for a workload of a namespace: full names, and the short forms it may use.
-
-    Search domains are answered as well (`a.example.com.default.svc.cluster.local`), so that names
-    outside the mesh's own domain resolve at the first attempt.
-    """
-    exact: dict[str, tuple[str, ...]] = {}
-    wildcards: dict[str, tuple[str, ...]] = {}
-    for host in hosts:
-        name = host.name.lower()
-        if name.startswith("*."):
-            wildcards[name[1:]] = host.addresses
-            continue
-        exact[name] = host.addresses
-        if host.short_name:
-            base = f"{host.short_name}.{host.namespace}".lower()
-            for form in (base, f"{base}.svc"):
-                exact.setdefault(form, host.addresses)
-            if host.namespace == namespace:
-                exact.setdefault(host.short_name.lower(), host.addresses)
-    return Names(exact, wildcards)
+Forward = Callable[[bytes, bool], Awaitable[bytes | None]]
+"""Asks the outside: a query, and whether it came over TCP, to an answer; None when nobody answers."""
 
 
 class DnsProxy:
-    """Answers on one UDP and one TCP socket; SERVFAIL before the first table has come."""
+    """Answers on one UDP and one TCP socket; SERVFAIL before the first table has come.
 
-    def __init__(self, name: str, forward: Forward, domain: str = "cluster.local") -> None:
+    Without `forward` there is no outside: what the table does not know below the mesh's own domain
+    does not exist.
+    """
+
+    def __init__(
+        self, name: str, forward: Forward | None = None, domain: str = "cluster.local"
+    ) -> None:
         self._name = name
         self._forward = forward
         self._domain = f".{domain}"
@@ -122,7 +79,7 @@ class DnsProxy:
         try:
             while True:
                 size = int.from_bytes(await reader.readexactly(2), "big")
-                answer = await self.answer(await reader.readexactly(size))
+                answer = await self.answer(await reader.readexactly(size), tcp=True)
                 if answer is None:
                     break
                 writer.write(len(answer).to_bytes(2, "big") + answer)
@@ -132,45 +89,69 @@ class DnsProxy:
         finally:
             writer.close()
 
-    async def answer(self, data: bytes) -> bytes | None:
-        """Return the answer to a query; None for what is no DNS at all."""
+    async def answer(self, data: bytes, *, tcp: bool = False) -> bytes | None:
+        """Return the answer to a query; None for what is no DNS query at all.
+
+        Over UDP an answer that is too long for the client is truncated: it asks again over TCP.
+        """
         try:
             query = dns.message.from_wire(data)
         except dns.exception.DNSException:
             return None
+        if query.flags & dns.flags.QR:
+            return None
         if len(query.question) != 1 or query.question[0].rdclass != dns.rdataclass.IN:
-            return await self._outside(data, query)
+            return await self._outside(data, query, tcp=tcp)
         if self._names is None:
             return _failure(query, dns.rcode.SERVFAIL)
         asked = query.question[0]
-        name = asked.name.to_text(omit_final_dot=True).lower()
-        addresses = self._names.find(name)
-        if addresses is None:
-            if name.endswith(self._domain):
-                # Ours to know: the outside has nothing below the mesh's own domain.
-                return _failure(query, dns.rcode.NXDOMAIN)
-            return await self._outside(data, query)
-        return _answer(query, addresses).to_wire(max_size=_LARGEST)
+        found = self._names.find(asked.name.to_text(omit_final_dot=True).lower())
+        if found is not None and (asked.rdtype in _ADDRESSES or self._forward is None):
+            return _wire(_answer(query, found), query, tcp=tcp)
+        if found is None and self._forward is None and self._is_ours(asked.name):
+            return _failure(query, dns.rcode.NXDOMAIN)
+        return await self._outside(data, query, tcp=tcp)
 
-    async def _outside(self, data: bytes, query: dns.message.Message) -> bytes:
+    def _is_ours(self, name: dns.name.Name) -> bool:
+        return f".{name.to_text(omit_final_dot=True)}".lower().endswith(self._domain)
+
+    async def _outside(self, data: bytes, query: dns.message.Message, *, tcp: bool) -> bytes:
+        found: bytes | None = None
         try:
-            async with asyncio.timeout(_FORWARD_S):
-                found = await self._forward(data)
+            if self._forward is not None:
+                async with asyncio.timeout(_FORWARD_S):
+                    found = await self._forward(data, tcp)
         except (OSError, TimeoutError) as error:
             _log.debug("name not resolved outside", extra={"workload": self._name, "error": error})
-            found = None
         return found or _failure(query, dns.rcode.SERVFAIL)
 
 
-def _answer(query: dns.message.Message, addresses: tuple[str, ...]) -> dns.message.Message:
+def _answer(query: dns.message.Message, found: Found) -> dns.message.Message:
+    """Answer with addresses, whose order is by chance on the wire.
+
+    An empty answer is NOERROR: the name exists, it has no address of that family.
+    """
     answer = dns.message.make_response(query, recursion_available=True)
     answer.flags |= dns.flags.AA
     asked = query.question[0]
-    wanted = [a for a in addresses if (":" in a) == (asked.rdtype == dns.rdatatype.AAAA)]
-    if wanted and asked.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA):
-        # An empty answer is NOERROR: the name exists, it has no address of that family.
-        answer.answer.append(dns.rrset.from_text(asked.name, TTL_S, "IN", asked.rdtype, *wanted))
+    wanted = [a for a in found.addresses if (":" in a) == (asked.rdtype == dns.rdatatype.AAAA)]
+    owner = asked.name
+    if asked.rdtype not in _ADDRESSES or not wanted:
+        return answer
+    if found.name != owner.to_text(omit_final_dot=True).lower():
+        canonical = dns.name.from_text(found.name)
+        alias = dns.rrset.from_text(owner, TTL_S, "IN", "CNAME", canonical.to_text())
+        answer.answer.append(alias)
+        owner = canonical
+    answer.answer.append(dns.rrset.from_text(owner, TTL_S, "IN", asked.rdtype, *wanted))
     return answer
+
+
+def _wire(answer: dns.message.Message, query: dns.message.Message, *, tcp: bool) -> bytes:
+    if tcp:
+        return answer.to_wire(max_size=_LARGEST)
+    limit = max(query.payload, _SMALLEST) if query.edns >= 0 else _SMALLEST
+    return answer.to_wire(max_size=limit, prefer_truncation=True)
 
 
 def _failure(query: dns.message.Message, code: dns.rcode.Rcode) -> bytes:
@@ -193,8 +174,3 @@ class _Udp(asyncio.DatagramProtocol):
     def _send(self, answer: bytes, addr: object) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.sendto(answer, addr)  # type: ignore[arg-type]  # as it came
-
-
-async def nobody(_query: bytes) -> bytes | None:
-    """Forward to nobody: names outside the mesh are not known."""
-    return None

@@ -12,7 +12,8 @@ from rhumb.agent import status as pages
 from rhumb.agent.ca_client import CaClient
 from rhumb.agent.certificates import CertificateKeeper
 from rhumb.agent.control import ControlStream
-from rhumb.agent.dns import DnsProxy, Forward, Host, expand, nobody
+from rhumb.agent.dns import DnsProxy, Forward
+from rhumb.agent.dns_names import Host, Names, expand
 from rhumb.agent.envoy import Envoy
 from rhumb.agent.health import HealthProbe, RunCommand, commands
 from rhumb.agent.settings import Probe, SidecarSettings
@@ -51,11 +52,12 @@ class Sidecar:
         enter: netns.Enter = netns.here,
         launch: process.Launch | None = None,
         access_log: int | None = None,
-        forward: Forward = nobody,
+        forward: Forward | None = None,
         run_command: RunCommand | None = None,
     ) -> None:
         """Take the roots (PEM) that the control plane is verified against, and a token for the first time.
 
+        `forward` asks the outside for names that the mesh does not know; without it there is no outside.
         `run_command` runs the commands of probes; without it they run as this process does, inside
         the workload's network.
         """
@@ -74,6 +76,8 @@ class Sidecar:
         )
         self.control = ControlStream(settings, self.keeper, on_names=self._names)
         self.dns = DnsProxy(settings.name, forward, settings.domain)
+        self._upstream_dns = DnsProxy(settings.name, forward, settings.domain)
+        self._upstream_dns.update(Names())
         self.envoy = Envoy(
             settings,
             binary,
@@ -99,10 +103,14 @@ class Sidecar:
         self._nursery.start("certificate", self.keeper.run())
         self._nursery.start("control", self.control.run())
         if settings.role is Role.SIDECAR and settings.capture.dns:
-            await self.dns.start(
-                netns.bind_udp(self._enter, settings.loopback, settings.ports.dns),
-                netns.listen(self._enter, settings.loopback, settings.ports.dns),
-            )
+            for proxy, port in (
+                (self.dns, settings.ports.dns),
+                (self._upstream_dns, settings.ports.dns_upstream),
+            ):
+                await proxy.start(
+                    netns.bind_udp(self._enter, settings.loopback, port),
+                    netns.listen(self._enter, settings.loopback, port),
+                )
         listening = netns.listen(self._enter, settings.listen, settings.ports.agent)
         self._server = await pages.serve(listening, self._routes())
         await self.keeper.wait_ready()
@@ -127,6 +135,7 @@ class Sidecar:
         if self._server is not None:
             self._server.close()
         await self.dns.stop()
+        await self._upstream_dns.stop()
         await self._nursery.close()
 
     async def status(self) -> SidecarStatus:

@@ -16,6 +16,7 @@ from rhumb.model.kinds.table import CORE, NETWORKING
 from rhumb.model.kinds.workload_group import WorkloadGroup
 from rhumb.model.proxy import Interception, Proxy, Role
 from rhumb.model.resource import ResourceSet
+from rhumb.registry import pods
 from rhumb.registry.workloads import entry, pairs, selects
 
 _NO_ADDRESS = "0.0.0.0"  # noqa: S104 - stands for an address that no file tells
@@ -30,16 +31,18 @@ class _Workload(msgspec.Struct, frozen=True, kw_only=True):
     service_account: str = "default"
     is_entry: bool = False
     """A WorkloadEntry stands for it, by its own name."""
+    alias: str = ""
+    """Another name that it is known by."""
 
     @property
     def id(self) -> str:
-        return f"{self.name}.{self.namespace}"
+        return f"{self.alias or self.name}.{self.namespace}"
 
 
 def proxy_of(resources: ResourceSet, name: str) -> Proxy:
     """Return the proxy of a workload `NAME.NAMESPACE` (NAME alone: in `default`), as our agent starts it.
 
-    That is a WorkloadEntry; else a WorkloadGroup or Service, which tell the labels of their workloads;
+    That is a WorkloadEntry or Pod; else a WorkloadGroup or Service, which tell the labels of their workloads;
     else a gateway by the selector of a Gateway. It is a router when a Gateway selects it.
     Raises RhumbError when the files know no such workload.
     """
@@ -71,6 +74,7 @@ def _workloads(resources: ResourceSet) -> Iterator[_Workload]:
             service_account=read.workload.service_account or "default",
             is_entry=True,
         )
+    yield from _pods(resources)
     for resource in resources.of(NETWORKING, "WorkloadGroup"):
         group = resource.spec
         assert isinstance(group, WorkloadGroup)
@@ -94,6 +98,24 @@ def _workloads(resources: ResourceSet) -> Iterator[_Workload]:
                 namespace=resource.meta.namespace,
                 labels=pairs(service.selector),
             )
+
+
+def _pods(resources: ResourceSet) -> Iterator[_Workload]:
+    """Yield the Pods that have an address, also by the name of their Deployment."""
+    for resource in resources.of(CORE, "Pod"):
+        read = pods.entry(resource, {})
+        if read is None:
+            continue
+        one = _Workload(
+            name=read.name,
+            namespace=read.workload.namespace,
+            labels=read.workload.labels,
+            address=read.address,
+            workload=read.workload.name,
+            service_account=read.workload.service_account,
+        )
+        yield one
+        yield msgspec.structs.replace(one, alias=read.workload.name)
 
 
 def _gateway(resources: ResourceSet, wanted: str) -> _Workload | None:

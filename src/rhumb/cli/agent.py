@@ -9,6 +9,7 @@ import click
 import uvloop
 
 from rhumb.agent import binary, redirect, redirect_apply
+from rhumb.agent.dns_upstream import Upstream
 from rhumb.agent.run import Sidecar
 from rhumb.agent.settings import Capture, Discovery, SidecarSettings, from_environment
 from rhumb.base import logs
@@ -101,6 +102,7 @@ def command(
         binary=found,
         roots=roots.read_text(),
         join_token=join_token.read_text().strip() if join_token else "",
+        forward=Upstream() if redirects else None,
     )
     if redirects:
         redirect_apply.apply(redirect.plan(settings))

@@ -117,6 +117,11 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     key: Key = Key("", "", "", "")
     location: Location = Location()
 
+    @property
+    def auto_addresses(self) -> tuple[str, ...]:
+        """Return the automatic addresses, IPv4 first."""
+        return tuple(a for a in (self.auto_address, self.auto_address_v6) if a)
+
     def port(self, number: int) -> Port | None:
         """Return the port with this number."""
         return next((p for p in self.ports if p.number == number), None)

@@ -175,4 +175,5 @@ def capabilities(metadata: Mapping[str, object], addresses: tuple[str, ...]) -> 
         unprivileged=yes("UNPRIVILEGED_POD"),
         bind=str(metadata.get("RHUMB_BIND") or ""),
         ipv6=bool(addresses) and all(":" in a for a in addresses),
+        dual_stack=yes("DUAL_STACK") and len({":" in a for a in addresses}) > 1,
     )

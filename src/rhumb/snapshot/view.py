@@ -39,6 +39,15 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     bind: str = ""
     """Address that a gateway's servers without `bind` listen at; empty: the wildcard (RHUMB_BIND)."""
     ipv6: bool = False
+    """It has IPv6 addresses alone."""
+    dual_stack: bool = False
+    """It has addresses of both families, and wants to be called at both (DUAL_STACK)."""
+
+    def of_families(self, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the addresses that the proxy can call; all of them when it can call none."""
+        if self.dual_stack:
+            return addresses
+        return tuple(a for a in addresses if (":" in a) is self.ipv6) or addresses
 
 
 class PatchRef(msgspec.Struct, frozen=True):

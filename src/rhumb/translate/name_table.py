@@ -4,7 +4,7 @@ from rhumb.ir.bundle import NameRecord, NameTable
 from rhumb.model.endpoint import Endpoint, Health
 from rhumb.model.service import Registry, Service
 from rhumb.snapshot.snapshot import Scope, Snapshot
-from rhumb.snapshot.view import View
+from rhumb.snapshot.view import Capabilities, View
 
 
 def name_table(snapshot: Snapshot, view: View) -> NameTable:
@@ -16,7 +16,7 @@ def name_table(snapshot: Snapshot, view: View) -> NameTable:
     scope = snapshot.scope(view)
     records = {}
     for service in scope.services:
-        addresses = _addresses(snapshot, scope, service, frozenset())
+        addresses = _addresses(snapshot, scope, service, view.capabilities)
         if addresses:
             kubernetes = service.registry is Registry.KUBERNETES
             records[service.hostname] = NameRecord(
@@ -43,25 +43,29 @@ def name_table(snapshot: Snapshot, view: View) -> NameTable:
 
 
 def _addresses(
-    snapshot: Snapshot, scope: Scope, service: Service, passed: frozenset[str]
+    snapshot: Snapshot,
+    scope: Scope,
+    service: Service,
+    can: Capabilities,
+    passed: frozenset[str] = frozenset(),
 ) -> tuple[str, ...]:
     if service.external_name:
         target = scope.service(service.external_name)
         if target is None or target.hostname in passed:
             return ()
-        return _addresses(snapshot, scope, target, passed | {service.hostname})
+        return _addresses(snapshot, scope, target, can, passed | {service.hostname})
     if service.headless:
         found = snapshot.endpoints(service)
-        return tuple(dict.fromkeys(e.address for e in found if _answers(e)))
+        return tuple(dict.fromkeys(a for e in found if _answers(e) for a in e.addresses))
     given = tuple(a for a in service.addresses if "/" not in a)
-    return given or ((service.auto_address,) if service.auto_address else ())
+    return can.of_families(given or service.auto_addresses)
 
 
 def _instances(snapshot: Snapshot, service: Service) -> dict[str, tuple[str, ...]]:
     found: dict[str, dict[str, None]] = {}
     for endpoint in snapshot.endpoints(service):
         if endpoint.hostname and _answers(endpoint):
-            found.setdefault(endpoint.hostname, {})[endpoint.address] = None
+            found.setdefault(endpoint.hostname, {}).update(dict.fromkeys(endpoint.addresses))
     return {name: tuple(addresses) for name, addresses in sorted(found.items())}
 
 

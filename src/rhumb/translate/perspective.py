@@ -82,11 +82,10 @@ class Perspective:
 
     def addresses(self, service: Service) -> tuple[str, ...]:
         """Return the addresses by which the view may call a service; empty when it has none."""
+        can = self.view.capabilities
         if service.addresses:
-            return service.addresses
-        if service.auto_address and self.view.capabilities.dns_capture:
-            return (service.auto_address,)
-        return ()
+            return can.of_families(service.addresses)
+        return can.of_families(service.auto_addresses) if can.dns_capture else ()
 
 
 def _load_balancers(policy: TrafficPolicy | None, port: int) -> Iterator[ConsistentHash | None]:

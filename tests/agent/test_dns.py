@@ -1,0 +1,313 @@
+"""Names inside and outside the mesh: the table, answers as messages, and real sockets."""
+
+import asyncio
+import ipaddress
+import socket
+from pathlib import Path
+
+import dns.asyncquery
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import pytest
+
+from rhumb.agent.dns import DnsProxy
+from rhumb.agent.dns_names import Host, Names, expand
+from rhumb.agent.dns_upstream import Upstream, nameservers
+
+HOSTS = (
+    Host(
+        name="reviews.books.svc.cluster.local",
+        addresses=("10.0.0.1", "fd00::1"),
+        short_name="reviews",
+        namespace="books",
+    ),
+    Host(
+        name="reviews.other.svc.cluster.local",
+        addresses=("10.0.0.2",),
+        short_name="reviews",
+        namespace="other",
+    ),
+    Host(
+        name="db.books.svc.cluster.local",
+        addresses=("172.16.0.1", "172.16.0.2"),
+        short_name="db",
+        namespace="books",
+    ),
+    Host(
+        name="db-0.db.books.svc.cluster.local",
+        addresses=("172.16.0.1",),
+        short_name="db-0.db",
+        namespace="books",
+    ),
+    Host(name="api.example.com", addresses=("240.240.0.9",)),
+    Host(name="*.Example.com", addresses=("240.240.0.10",)),
+    Host(name="*.deep.example.com", addresses=("240.240.0.11",)),
+)
+
+
+def table(namespace: str = "books") -> Names:
+    return expand(HOSTS, namespace, "cluster.local")
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("reviews", "10.0.0.1"),
+        ("reviews.books", "10.0.0.1"),
+        ("reviews.books.svc", "10.0.0.1"),
+        ("reviews.books.svc.cluster.local", "10.0.0.1"),
+        ("reviews.other", "10.0.0.2"),
+        ("db-0.db", "172.16.0.1"),
+        ("db-0.db.books.svc.cluster.local", "172.16.0.1"),
+        ("api.example.com", "240.240.0.9"),
+        ("x.example.com", "240.240.0.10"),
+        ("x.y.example.com", "240.240.0.10"),
+        ("x.deep.example.com", "240.240.0.11"),
+        ("deep.example.com", "240.240.0.10"),
+        ("api.example.com.books.svc.cluster.local", "240.240.0.9"),
+        ("x.example.com.svc.cluster.local", "240.240.0.10"),
+        ("reviews.other.svc.cluster.local", "10.0.0.2"),
+    ],
+)
+def test_names_that_are_known(name: str, address: str) -> None:
+    found = table().find(name)
+    assert found is not None
+    assert found.addresses[0] == address
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ratings",
+        "example.com",
+        "reviews.svc.cluster.local",
+        "reviews.books.books.svc.cluster.local",
+        "reviews.books.svc.svc.cluster.local",
+        "reviews.books.svc.cluster.local.example.org",
+        "",
+    ],
+)
+def test_names_that_are_nobodys(name: str) -> None:
+    assert table().find(name) is None
+
+
+def test_short_names_are_of_the_own_namespace() -> None:
+    found = table("other").find("reviews")
+    assert found is not None
+    assert found.addresses == ("10.0.0.2",)
+    assert table("third").find("reviews") is None
+    assert table("other").find("db-0.db") is None
+
+
+def test_a_full_name_is_never_hidden_by_a_short_one() -> None:
+    hosts = (
+        Host(
+            name="web.shop.svc.cluster.local",
+            addresses=("1.1.1.1",),
+            short_name="web",
+            namespace="shop",
+        ),
+        Host(name="web.shop", addresses=("2.2.2.2",)),
+    )
+    found = expand(hosts, "shop", "cluster.local").find("web.shop")
+    assert found is not None
+    assert found.addresses == ("2.2.2.2",)
+
+
+class Outside:
+    """Answers every name with one address, and remembers what it was asked."""
+
+    def __init__(self, addresses: tuple[str, ...] = ("93.184.0.1",)) -> None:
+        self.asked: list[tuple[str, bool]] = []
+        self._addresses = addresses
+
+    async def __call__(self, data: bytes, tcp: bool) -> bytes | None:
+        query = dns.message.from_wire(data)
+        self.asked.append((query.question[0].name.to_text(), tcp))
+        if not self._addresses:
+            return None
+        answer = dns.message.make_response(query)
+        answer.answer.append(
+            dns.rrset.from_text(query.question[0].name, 5, "IN", "A", *self._addresses)
+        )
+        return answer.to_wire()
+
+
+async def ask(
+    proxy: DnsProxy, name: str, kind: str = "A", *, tcp: bool = False, edns: int = -1
+) -> dns.message.Message:
+    query = dns.message.make_query(name, kind, use_edns=edns >= 0, payload=max(edns, 0))
+    data = await proxy.answer(query.to_wire(), tcp=tcp)
+    assert data is not None
+    answer = dns.message.from_wire(data)
+    assert answer.id == query.id
+    assert answer.flags & dns.flags.QR
+    return answer
+
+
+def addresses(answer: dns.message.Message) -> set[str]:
+    return {
+        r.address
+        for rrset in answer.answer
+        for r in rrset
+        if rrset.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)
+    }
+
+
+def proxy(forward: Outside | None = None) -> DnsProxy:
+    made = DnsProxy("test", forward)
+    made.update(table())
+    return made
+
+
+async def _families() -> None:
+    made = proxy()
+    four = await ask(made, "reviews")
+    assert addresses(four) == {"10.0.0.1"}
+    assert four.flags & dns.flags.AA
+    assert four.answer[0].ttl == 30
+    assert addresses(await ask(made, "REVIEWS.Books", "AAAA")) == {"fd00::1"}
+    none = await ask(made, "reviews.other", "AAAA")
+    assert (none.rcode(), none.answer) == (dns.rcode.NOERROR, [])
+    other = await ask(made, "reviews", "TXT")
+    assert (other.rcode(), other.answer) == (dns.rcode.NOERROR, [])
+
+
+def test_addresses_by_family_and_no_data_for_the_rest() -> None:
+    asyncio.run(_families())
+
+
+async def _alone() -> None:
+    made = proxy()
+    assert (await ask(made, "ratings.books.svc.cluster.local")).rcode() is dns.rcode.NXDOMAIN
+    assert (await ask(made, "www.example.org")).rcode() is dns.rcode.SERVFAIL
+    fresh = DnsProxy("test", Outside())
+    assert (await ask(fresh, "reviews")).rcode() is dns.rcode.SERVFAIL
+
+
+def test_without_an_outside_our_own_domain_is_known_to_the_end() -> None:
+    asyncio.run(_alone())
+
+
+async def _beyond() -> None:
+    outside = Outside()
+    made = proxy(outside)
+    assert addresses(await ask(made, "www.example.org")) == {"93.184.0.1"}
+    assert addresses(await ask(made, "hidden.books.svc.cluster.local", tcp=True)) == {"93.184.0.1"}
+    assert addresses(await ask(made, "reviews")) == {"10.0.0.1"}
+    await ask(made, "reviews", "SRV")
+    assert outside.asked == [
+        ("www.example.org.", False),
+        ("hidden.books.svc.cluster.local.", True),
+        ("reviews.", False),
+    ]
+    silent = proxy(Outside(()))
+    assert (await ask(silent, "www.example.org")).rcode() is dns.rcode.SERVFAIL
+
+
+def test_the_rest_and_other_types_are_asked_outside() -> None:
+    asyncio.run(_beyond())
+
+
+async def _searched() -> None:
+    answer = await ask(proxy(), "api.example.com.books.svc.cluster.local")
+    alias, found = answer.answer
+    assert alias.rdtype is dns.rdatatype.CNAME
+    assert alias[0].target.to_text() == found.name.to_text() == "api.example.com."
+    assert addresses(answer) == {"240.240.0.9"}
+
+
+def test_a_search_domain_is_answered_with_an_alias() -> None:
+    asyncio.run(_searched())
+
+
+async def _turns() -> None:
+    made = proxy()
+    firsts = {(await ask(made, "db")).answer[0][0].address for _ in range(64)}
+    assert firsts == {"172.16.0.1", "172.16.0.2"}
+
+
+def test_every_address_of_a_headless_service_comes_first_at_times() -> None:
+    asyncio.run(_turns())
+
+
+def many() -> DnsProxy:
+    made = DnsProxy("test")
+    found = tuple(str(ipaddress.ip_address((10 << 24) + n)) for n in range(100))
+    host = Host(name="many.example.com", addresses=found)
+    made.update(expand((host,), "books", "cluster.local"))
+    return made
+
+
+async def _truncated() -> None:
+    made = many()
+    short = await ask(made, "many.example.com")
+    assert short.flags & dns.flags.TC
+    assert len(short.to_wire()) <= 512
+    assert not (await ask(made, "many.example.com", edns=4096)).flags & dns.flags.TC
+    whole = await ask(made, "many.example.com", tcp=True)
+    assert len(addresses(whole)) == 100
+    assert not whole.flags & dns.flags.TC
+
+
+def test_long_answers_are_cut_over_udp_and_whole_over_tcp() -> None:
+    asyncio.run(_truncated())
+
+
+async def _nonsense() -> None:
+    made = proxy(Outside())
+    assert await made.answer(b"") is None
+    assert await made.answer(b"\x00" * 5) is None
+    response = dns.message.make_response(dns.message.make_query("reviews", "A"))
+    assert await made.answer(response.to_wire()) is None
+
+
+def test_what_is_no_query_gets_no_answer() -> None:
+    asyncio.run(_nonsense())
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind(("127.0.0.1", 0))
+    tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    tcp.bind(udp.getsockname())
+    tcp.listen(8)
+    return udp, tcp
+
+
+async def _conversation() -> None:
+    outside, far_sockets, near_sockets = many(), pair(), pair()
+    servers = (("127.0.0.1", 1), far_sockets[0].getsockname())
+    address, port = near_sockets[0].getsockname()
+    inside = DnsProxy("inside", Upstream(servers=servers, mark=0))
+    inside.update(table())
+    await outside.start(*far_sockets)
+    await inside.start(*near_sockets)
+    try:
+        near = dns.message.make_query("reviews.books", "A")
+        assert addresses(await dns.asyncquery.udp(near, address, 5, port)) == {"10.0.0.1"}
+        assert addresses(await dns.asyncquery.tcp(near, address, 5, port)) == {"10.0.0.1"}
+        far = dns.message.make_query("many.example.com", "TXT")
+        assert (await dns.asyncquery.udp(far, address, 5, port)).rcode() is dns.rcode.NOERROR
+        other = dns.message.make_query("unknown.svc.cluster.local", "A")
+        assert (await dns.asyncquery.tcp(other, address, 5, port)).rcode() is dns.rcode.NXDOMAIN
+    finally:
+        await inside.stop()
+        await outside.stop()
+
+
+def test_queries_over_sockets_and_on_to_the_next_server() -> None:
+    asyncio.run(_conversation())
+
+
+def test_the_servers_of_resolv_conf() -> None:
+    text = "# made\nsearch x\nnameserver 10.0.0.10\nnameserver fd00::10\nnameserver 10.0.0.10\nnameserver\n"
+    assert nameservers(text) == ("10.0.0.10", "fd00::10")
+    assert nameservers("options ndots:5") == ("127.0.0.1",)
+
+
+def test_a_missing_file_means_no_outside(tmp_path: Path) -> None:
+    upstream = Upstream(file=tmp_path / "none", mark=0)
+    assert asyncio.run(upstream(b"xx", False)) is None
