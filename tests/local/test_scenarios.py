@@ -1,24 +1,77 @@
 """The Bookinfo scenarios through real Envoys in real namespaces."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.local.mesh import needs_namespaces
 
-from rhumb.local import linux
-from rhumb.local.check import run as check
+from rhumb.local.check import run
+from rhumb.local.check.bench import Bench
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples" / "bookinfo"
 
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.netns,
+    pytest.mark.envoy,
+    pytest.mark.timeout(90),
+    needs_namespaces,
+]
 
-@pytest.mark.e2e
-@pytest.mark.netns
-@pytest.mark.envoy
-@pytest.mark.timeout(300)
-@pytest.mark.skipif(bool(linux.reason_without_namespaces()), reason="no user namespaces")
-def test_every_scenario_shows_what_it_claims(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A socket's path is short: the state must not stand below pytest's long directories.
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("s")))
-    lines: list[str] = []
-    assert check.run(SAMPLES, lines.append), "\n".join(lines)
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One mesh for all scenarios; each leaves it as it was."""
+    with pytest.MonkeyPatch.context() as patch:
+        # A socket's path is short: the state must not stand below pytest's long directories.
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("s")))
+        with run.running(SAMPLES) as found:
+            yield found
+
+
+@pytest.fixture(scope="module")
+def trial(bench: Bench) -> run.Trial:
+    return run.Trial(bench)
+
+
+def test_every_scenario_of_the_sample_is_tried() -> None:
+    assert set(run.SCENARIOS) == {p.name for p in (SAMPLES / "scenarios").iterdir()}
+
+
+@pytest.mark.parametrize("name", run.SCENARIOS)
+def test_scenario(trial: run.Trial, name: str) -> None:
+    verdict = trial.one(name, run.SCENARIOS[name])
+    assert verdict.good, verdict.text
+
+
+def test_switching_loses_nothing(trial: run.Trial) -> None:
+    verdict = trial.switching()
+    assert verdict.good, verdict.text
+
+
+@pytest.mark.parametrize("name", [n for n, one in run.SCENARIOS.items() if one.by_itself])
+def test_no_scenario_is_seen_without_its_files(bench: Bench, name: str) -> None:
+    """A test that passes where nothing was switched on would pass by luck."""
+    try:
+        assert not run.SCENARIOS[name].test(bench).good
+    finally:
+        bench.switch_off(list((bench.home / "mesh").glob("scenario-*.yaml")))
+
+
+@pytest.mark.parametrize(
+    ("on", "name"),
+    [
+        ("canary-5-95", "canary-90-10"),
+        ("three-way", "canary-90-10"),
+        ("all-v1", "canary-5-95"),
+        ("fault-delay", "fault-delay-rare"),
+        ("fault-delay-rare", "fault-delay"),
+    ],
+)
+def test_similar_scenarios_are_told_apart(bench: Bench, on: str, name: str) -> None:
+    placed = bench.switch_on(on)
+    try:
+        assert not run.SCENARIOS[name].test(bench).good
+    finally:
+        bench.switch_off(placed)

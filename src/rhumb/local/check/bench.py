@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from rhumb.base.errors import RhumbError
 from rhumb.local import control
@@ -17,6 +21,8 @@ from rhumb.local.check.client import Gateway
 from rhumb.local.state import State
 
 Row = dict[str, Any]
+_REQUESTS = re.compile(r"^istio_requests_total\{(.*)\} (\S+)$", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
 _IN_FORCE_S = 15.0
 _QUIET_S = 0.1
 _POLL_S = 0.02
@@ -36,6 +42,32 @@ except (OSError, http.client.HTTPException) as error:
 
 class UnexpectedError(Exception):
     """The mesh does not do what a scenario says, before its own test has begun."""
+
+
+class Hop(msgspec.Struct, frozen=True):
+    """What became of requests of one workload to one service."""
+
+    source: str
+    destination: str
+    code: str
+    flags: str
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether the answer was a server's error, or none."""
+        return self.code[:1] in ("5", "0")
+
+    def __str__(self) -> str:
+        return f"{self.source} to {self.destination} {self.code} {self.flags}"
+
+
+def _hop(labels: dict[str, str]) -> Hop:
+    return Hop(
+        labels["source_workload"],
+        labels["destination_service_name"],
+        labels["response_code"],
+        labels["response_flags"],
+    )
 
 
 class Bench:
@@ -64,6 +96,8 @@ class Bench:
 
     def switch_off(self, placed: Sequence[Path]) -> None:
         """Take files out of force; return once every proxy agrees."""
+        if not placed:
+            return
         with self._settling([str(p) for p in placed], present=False):
             for target in placed:
                 target.unlink()
@@ -107,11 +141,20 @@ class Bench:
         rows: list[Row] = json.loads(str(answer["body"]))
         return rows
 
-    def metrics(self, workload: str) -> str:
-        """Return the merged metrics of one workload, by `rhumb ps`'s name."""
+    def hops(self) -> Counter[Hop]:
+        """Count the requests between workloads, as the asking side's proxies did."""
         found = control.call(self.state.control, {"do": "metrics"})["metrics"]
         assert isinstance(found, dict)
-        return str(found.get(f"{workload}.default", ""))
+        counts: Counter[Hop] = Counter()
+        for line, number in _REQUESTS.findall("\n".join(str(text) for text in found.values())):
+            labels = dict(_LABEL.findall(line))
+            if labels["reporter"] == "source":
+                counts[_hop(labels)] += round(float(number))
+        return counts
+
+    def access_log(self, workload: str) -> list[str]:
+        """Return the lines of a proxy's access log."""
+        return self.state.log(f"{workload}.default.proxy").read_text().splitlines()
 
     def address(self, workload: str) -> str:
         """Return a workload's address inside the mesh."""

@@ -6,8 +6,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from itertools import islice
 
 import msgspec
 
@@ -15,6 +16,8 @@ from rhumb.base.errors import RhumbError
 
 PAGE = "/productpage"
 _VERSION = re.compile(rb"served by\D*(v\d)")
+_PANEL = re.compile(rb"Error fetching product (\w+)")
+_NO_STARS = b"Ratings service is currently unavailable"
 _ANSWER_S = 15.0
 _MORE_S = 30.0
 
@@ -33,19 +36,15 @@ class Seen(msgspec.Struct, frozen=True):
         return match.group(1).decode() if match else "none"
 
     @property
-    def lacks_reviews(self) -> bool:
-        """Tell whether the page apologises for missing reviews."""
-        return b"reviews are currently unavailable" in self.body
-
-    @property
-    def lacks_stars(self) -> bool:
-        """Tell whether the page's reviews miss their ratings."""
-        return b"atings service is currently unavailable" in self.body
+    def lacks(self) -> frozenset[str]:
+        """Return what the page apologises for: details, reviews, ratings."""
+        found = {name.decode() for name in _PANEL.findall(self.body)}
+        return frozenset(found | ({"ratings"} if _NO_STARS in self.body else set()))
 
     @property
     def whole(self) -> bool:
         """Tell whether it is a page with all its parts."""
-        return self.status == 200 and b'class="error"' not in self.body and not self.lacks_stars
+        return self.status == 200 and not self.lacks
 
 
 class Tls(msgspec.Struct, frozen=True):
@@ -77,20 +76,18 @@ class Gateway:
         self._port = port
         self._tls = tls
 
-    def ask(
+    def asking(
         self,
-        count: int,
         path: str = PAGE,
         headers: Mapping[str, str] | None = None,
         *,
         reconnect: bool = False,
-    ) -> list[Seen]:
-        """Send requests one after the other, on one connection unless `reconnect`."""
+    ) -> Generator[Seen]:
+        """Send requests one after the other, on one connection unless `reconnect`, for ever."""
         host = {"Host": self._tls.name} if self._tls else {}
         connection = _Connection(self._port, self._tls)
-        found = []
         try:
-            for _ in range(count):
+            while True:
                 began = time.monotonic()
                 try:
                     connection.request("GET", path, headers={**host, **(headers or {})})
@@ -101,18 +98,29 @@ class Gateway:
                     body, status = repr(error).encode(), 0
                 if reconnect:
                     connection.close()
-                found.append(Seen(status, time.monotonic() - began, body))
+                yield Seen(status, time.monotonic() - began, body)
         finally:
             connection.close()
-        return found
 
-    def at_once(self, connections: int, each: int) -> list[Seen]:
-        """Send requests on several connections at the same time."""
+    def ask(
+        self, count: int, path: str = PAGE, headers: Mapping[str, str] | None = None
+    ) -> list[Seen]:
+        """Send so many requests one after the other."""
+        with closing(self.asking(path, headers)) as answers:
+            return list(islice(answers, count))
+
+    def at_once(self, connections: int, count: int) -> list[Seen]:
+        """Send so many requests in all, on several connections at the same time."""
         found: list[Seen] = []
-        workers = [
-            threading.Thread(target=lambda: found.extend(self.ask(each)))
-            for _ in range(connections)
-        ]
+        left = iter(range(count))
+
+        def work() -> None:
+            with closing(self.asking()) as answers:
+                # `next` of a range is one step of the interpreter: no two threads get the same turn.
+                while next(left, None) is not None:
+                    found.append(next(answers))
+
+        workers = [threading.Thread(target=work) for _ in range(connections)]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -183,15 +191,17 @@ class Load:
             time.sleep(0.01)
 
     def _run(self) -> None:
-        while not self._ended.is_set():
-            for seen in self._gateway.ask(5, reconnect=self._reconnect):
+        with closing(self._gateway.asking(reconnect=self._reconnect)) as answers:
+            for seen in answers:
                 with self._lock:
                     self.asked += 1
                     if not self._good(seen):
-                        self.failures.append(f"{seen.status} {_gist(seen.body)}")
+                        self.failures.append(f"{seen.status} {_gist(seen)}")
+                if self._ended.is_set():
+                    return
 
 
-def _gist(body: bytes) -> str:
-    error = re.search(rb'class="error".*?<p>(.*?)</p>|class="note">(.*?)<', body, re.DOTALL)
-    text = next((g for g in error.groups() if g), b"") if error else body
-    return text.decode(errors="replace")[:80]
+def _gist(seen: Seen) -> str:
+    if seen.lacks:
+        return f"without {', '.join(sorted(seen.lacks))}"
+    return seen.body.decode(errors="replace")[:80]

@@ -17,12 +17,12 @@ _ADMIN = """
 import urllib.request
 print(urllib.request.urlopen("http://127.0.0.1:15000/config_dump", timeout=5).read().decode())
 """
-_OVERFLOWS = re.compile(r'^istio_requests_total\{.*response_flags="UO".*\} (\S+)$', re.MULTILINE)
+_OVERFLOW = re.compile(r'"GET /productpage HTTP/1\.1" 503 UO ')
 
 
 def _delay(bench: Bench) -> Verdict:
     """Of 400 pages 40 are late: 14 to 72 by luck. None late, or all, never passes."""
-    seen = bench.gateway.at_once(16, 25)
+    seen = bench.gateway.at_once(40, 400)
     late = sum(s.seconds > _LATE_S for s in seen)
     fewest, most = luck.bounds(len(seen), 0.1)
     good = all(s.whole for s in seen) and fewest <= late <= most
@@ -35,7 +35,7 @@ def _rare_delay(bench: Bench) -> Verdict:
     Were 0.1 taken for 10 %, forty of 400 pages would be late; for 0.1 %, more than seven are less than
     one in a million.
     """
-    seen = bench.gateway.at_once(4, 100)
+    seen = bench.gateway.at_once(4, 400)
     late = sum(s.seconds > _LATE_S for s in seen)
     told = bench.inside("reviews-v2", sys.executable, "-c", _ADMIN)
     found = re.search(r'"fixed_delay":\s*"2s",\s*"percentage":\s*(\{[^}]*\})', told)
@@ -50,7 +50,7 @@ def _abort(bench: Bench) -> Verdict:
     count = 200
     before = bench.answered("ratings-v1")
     seen = bench.gateway.ask(count)
-    failed = sum(s.lacks_stars for s in seen)
+    failed = sum("ratings" in s.lacks for s in seen)
     reached = bench.answered("ratings-v1") - before
     fewest, most = luck.bounds(count, 0.5)
     good = all(s.status == 200 for s in seen) and fewest <= failed <= most
@@ -62,7 +62,7 @@ def _abort(bench: Bench) -> Verdict:
 def _timeout(bench: Bench) -> Verdict:
     """The page asks twice, half a second each; without the timeout it would show stars after 2 s."""
     seen = bench.gateway.ask(3)
-    sorry = sum(s.lacks_reviews for s in seen)
+    sorry = sum("reviews" in s.lacks for s in seen)
     quickest, slowest = min(s.seconds for s in seen), max(s.seconds for s in seen)
     good = sorry == len(seen) and quickest > 0.95 and slowest < 2
     return Verdict(good, f"{sorry} of 3 pages apologise, after {slowest:.1f} s")
@@ -72,11 +72,11 @@ def _retries_before(bench: Bench) -> None:
     placed = bench.switch_on("retries", "reviews.yaml")
     try:
         with bench.fault("ratings-v1", "--status", "503", "--every", "2"):
-            failed = sum(s.lacks_stars for s in bench.gateway.ask(20))
+            failed = sum("ratings" in s.lacks for s in bench.gateway.ask(20))
     finally:
         bench.switch_off(placed)
-    if failed != 10:
-        raise UnexpectedError(f"without the scenario {failed} of 20 pages have no stars, not 10")
+    if failed < 5:
+        raise UnexpectedError(f"without the scenario {failed} of 20 pages have no stars, not half")
 
 
 def _retries(bench: Bench) -> Verdict:
@@ -87,29 +87,32 @@ def _retries(bench: Bench) -> Verdict:
     tries = bench.answered("ratings-v1") - before
     whole = sum(s.whole for s in seen)
     text = f"{whole} of {count} pages have stars (half without it), by {tries} tries"
-    # Every second try fails, so each page but at most one takes two.
-    good = whole == count and tries in (2 * count - 1, 2 * count)
+    # Every second try fails, so each page but at most one takes two; on a slow machine some take more,
+    # for a try has half a second.
+    good = whole == count and 2 * count - 1 <= tries <= 3 * count
     with bench.fault("ratings-v1", "--delay", "2"):
         before = bench.answered("ratings-v1")
         (slow,) = bench.gateway.ask(1)
         until(lambda: bench.answered("ratings-v1") - before >= 4, 5.0)
         tries = bench.answered("ratings-v1") - before
-    good = good and slow.lacks_stars and tries == 4 and slow.seconds > 4 * 0.5 - 0.05
+    good = good and "ratings" in slow.lacks and tries == 4 and slow.seconds > 4 * 0.5 - 0.05
     return Verdict(good, f"{text}; a slow one is given up {tries} times, in {slow.seconds:.1f} s")
 
 
 def _circuit_breaker(bench: Bench) -> Verdict:
     """With twenty at once there are always some beside the one that is served and the one that waits."""
     before = _overflows(bench)
-    got = Counter(s.status for s in bench.gateway.at_once(20, 10))
+    got = Counter(s.status for s in bench.gateway.at_once(20, 200))
+    # Envoy writes its log once a second.
+    until(lambda: _overflows(bench) - before >= got[503], 5.0)
     flagged = _overflows(bench) - before
     good = set(got) == {200, 503} and got[503] > 10 and flagged == got[503]
     text = ", ".join(f"{count} x {status}" for status, count in sorted(got.items()))
-    return Verdict(good, f"{text}; {flagged} with flag UO")
+    return Verdict(good, f'{text}; {flagged} x "503 UO" in the gateway\'s access log')
 
 
 def _overflows(bench: Bench) -> int:
-    return round(sum(float(n) for n in _OVERFLOWS.findall(bench.metrics("ingressgateway"))))
+    return sum(bool(_OVERFLOW.search(line)) for line in bench.access_log("ingressgateway"))
 
 
 def _outlier(bench: Bench) -> Verdict:
@@ -120,10 +123,10 @@ def _outlier(bench: Bench) -> Verdict:
     before = bench.answered("reviews-v2")
     with bench.fault("reviews-v2", "--status", "500"):
         began = time.monotonic()
-        # The page asks a second time, another instance then: it is whole all the same.
         seen = bench.gateway.ask(40)
         asked = bench.answered("reviews-v2") - before
-    away = "v2" not in {s.version for s in seen} and all(s.whole for s in seen)
+    # The page asks a second time: it lacks its reviews only where both of its calls met v2.
+    away = "v2" not in {s.version for s in seen} and sum(not s.whole for s in seen) <= asked // 2
     back = until(lambda: bench.gateway.ask(1)[0].version == "v2", 20)
     after = time.monotonic() - began
     good = warned and away and asked == 3 and back and after >= 5
@@ -154,10 +157,10 @@ def _unhealthy(bench: Bench) -> Verdict:
 SCENARIOS: Mapping[str, Scenario] = {
     "fault-delay": Scenario(test=_delay),
     "fault-delay-rare": Scenario(test=_rare_delay),
-    "fault-abort": Scenario(test=_abort, panels_fail=True),
-    "timeout": Scenario(test=_timeout, panels_fail=True),
+    "fault-abort": Scenario(test=_abort, spoils=frozenset({"ratings"})),
+    "timeout": Scenario(test=_timeout, spoils=frozenset({"reviews"}), connections=8),
     "retries": Scenario(test=_retries, before=_retries_before),
     "circuit-breaker": Scenario(test=_circuit_breaker, connections=1),
     "outlier": Scenario(test=_outlier),
-    "unhealthy": Scenario(test=_unhealthy),
+    "unhealthy": Scenario(test=_unhealthy, by_itself=False),
 }

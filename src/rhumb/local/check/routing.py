@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from rhumb.local.check import luck
 from rhumb.local.check.bench import Bench, UnexpectedError, until
+from rhumb.local.check.client import Load
 from rhumb.local.check.scenario import Scenario, Verdict
 
 _PAGES = 600
@@ -18,7 +19,7 @@ def split(shares: Mapping[str, float], count: int = _PAGES) -> Callable[[Bench],
     """
 
     def test(bench: Bench) -> Verdict:
-        seen = bench.gateway.at_once(4, count // 4)
+        seen = bench.gateway.at_once(4, count)
         got = Counter(s.version for s in seen)
         good = all(s.whole for s in seen) and set(got) <= set(shares)
         for version, share in shares.items():
@@ -55,13 +56,17 @@ def _device(agent: str) -> Callable[[Bench], Mapping[str, str]]:
 
 
 def _blue_green(bench: Bench) -> Verdict:
-    """Green is on: switch to blue in one step, and back; not one page may come from the other."""
+    """Green is on: switch to blue in one step, and back; afterwards not one page comes from the other."""
     found = [Counter(s.version for s in bench.gateway.ask(30))]
-    for name in ("all-v1", "blue-green"):
-        _ = bench.switch_on(name)
-        found.append(Counter(s.version for s in bench.gateway.ask(30)))
+    load = Load(bench.gateway, lambda seen: seen.whole)
+    with load.running(2):
+        for name in ("all-v1", "blue-green"):
+            _ = bench.switch_on(name)
+            found.append(Counter(s.version for s in bench.gateway.ask(30)))
+    good = found == [{"v3": 30}, {"v1": 30}, {"v3": 30}] and not load.failures
     text = ", then ".join("+".join(sorted(got)) for got in found)
-    return Verdict(found == [{"v3": 30}, {"v1": 30}, {"v3": 30}], f"{text}: 30 pages each")
+    lost = f"{len(load.failures)} of {load.asked} failed meanwhile"
+    return Verdict(good, f"{text}: 30 pages each; {lost}")
 
 
 _PATHS = ("/reviews/0", "/ratings/0", "/none")

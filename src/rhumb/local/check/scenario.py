@@ -25,7 +25,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """Runs while the scenario is in force."""
     before: Callable[[Bench], None] = _nothing
     """Prepares it, and sees what is so without it; raises UnexpectedError."""
-    panels_fail: bool = False
-    """By design: while it is in force, pages come but may lack a part."""
+    spoils: frozenset[str] = frozenset()
+    """Services that fail by design while it is in force: their parts of a page may be missing."""
     connections: int = 2
     """How many ask for pages while it is switched."""
+    by_itself: bool = True
+    """The test fails where the scenario is not in force: that tells it from luck."""
