@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +22,11 @@ class LocalMesh:
 
     def rhumb(self, *arguments: str) -> str:
         """Run a command of rhumb; return what it prints."""
+        variables = {**os.environ, "XDG_STATE_HOME": str(self.home / "s")}  # noqa: TID251
+        variables.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages are compiled
         done = subprocess.run(
             [sys.executable, "-m", "rhumb", *arguments],
-            env={**os.environ, "XDG_STATE_HOME": str(self.home / "s")},  # noqa: TID251
+            env=variables,
             cwd=self.file.parent,
             stdout=subprocess.PIPE,
             text=True,
@@ -74,3 +78,16 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
+
+
+def pages(url: str, count: int, *, seconds: float = 30.0) -> None:
+    """Get a page until it has come so many times. Raises TimeoutError when it does not."""
+    deadline = time.monotonic() + seconds
+    while count:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                count -= bool(answer.read())
+        except OSError:  # the mesh runs before the applications do
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{url} does not answer") from None
+            time.sleep(0.02)

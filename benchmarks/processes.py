@@ -1,6 +1,7 @@
 """What processes use, from /proc (proc(5))."""
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -44,3 +45,41 @@ def pss_bytes(pid: int) -> int:
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def footprint(pids: Iterable[int]) -> dict[int, int]:
+    """Return the proportional set sizes (bytes) of processes as if no others ran on this machine.
+
+    `pss_bytes` shares a program's pages with every process that runs the same program, those of other
+    meshes as well. Here they are shared among the given processes only; of pages that several of
+    them map, as many count as the one that maps most of them.
+    """
+    private: dict[int, int] = {}
+    shared: dict[str, dict[int, int]] = {}
+    for pid in pids:
+        private[pid] = 0
+        for file, own, common in _mappings(pid):
+            private[pid] += own
+            by_process = shared.setdefault(file, {})
+            by_process[pid] = by_process.get(pid, 0) + common
+    found = dict(private)
+    for by_process in shared.values():
+        total = sum(by_process.values())
+        for pid, size in by_process.items():
+            found[pid] += max(by_process.values()) * size // max(total, 1)
+    return found
+
+
+def _mappings(pid: int) -> Iterator[tuple[str, int, int]]:
+    """Yield the file, private and shared bytes of each mapping (/proc/PID/smaps)."""
+    file, private, shared = "", 0, 0
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        fields = line.split(maxsplit=5)
+        if not fields[0].endswith(":"):  # address, permissions, offset, device, inode and the file
+            yield file, private, shared
+            file, private, shared = (*fields, "")[5], 0, 0
+        elif fields[0] in ("Private_Clean:", "Private_Dirty:"):
+            private += int(fields[1]) * 1024
+        elif fields[0] in ("Shared_Clean:", "Shared_Dirty:"):
+            shared += int(fields[1]) * 1024
+    yield file, private, shared
