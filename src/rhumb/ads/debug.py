@@ -17,6 +17,7 @@ from rhumb.ads.server import AdsServer, Stream
 from rhumb.base.clock import Clock
 from rhumb.base.errors import RhumbError
 from rhumb.base.ready import Ready
+from rhumb.cache.left_out import of_tables
 from rhumb.model.finding import Finding
 from rhumb.model.kinds.table import NETWORKING
 from rhumb.model.proxy import Role
@@ -265,7 +266,13 @@ class Pages:
         return self._nacks[::-1]
 
     def _findings(self) -> tuple[Finding, ...]:
-        return (*self._plane.store.findings, *self._plane.world.findings)
+        views = self._plane.ads.views
+        patched = self._plane.world.resources.of(NETWORKING, "EnvoyFilter")
+        return (
+            *self._plane.store.findings,
+            *self._plane.world.findings,
+            *(of_tables(views.known()) if patched else ()),
+        )
 
     def _find(self, proxy_id: str, *, agent: bool) -> Stream:
         for stream in self._plane.ads.streams:

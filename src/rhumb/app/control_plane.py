@@ -29,8 +29,9 @@ from rhumb.ca.metrics import CaMetrics
 from rhumb.ca.server import CertificateService, tls_front
 from rhumb.ca.tokens import TokenBook
 from rhumb.cache.encoded import Encoded
+from rhumb.cache.left_out import of_failure
 from rhumb.cache.views import Failure, Named, Views
-from rhumb.encode.dispatch import encode
+from rhumb.encode.dispatch import encode, left_out
 from rhumb.model.finding import Finding, Level
 from rhumb.model.proxy import Proxy, Role
 from rhumb.model.resource import Changes
@@ -76,7 +77,7 @@ class ControlPlane:
         self.authority = CertificateAuthority(settings.ca)
         self.tokens = TokenBook(self.authority.store.tokens)
         self.world: World = empty(settings.root_namespace)
-        self.encoded = Encoded(self._encode)
+        self.encoded = Encoded(self._encode, leave=left_out)
         first = Views(self.world, self, self.encoded, self._failed)
         self.ads = AdsServer(settings.ads, self.clock, first, _Watcher(self))
         self.metrics = XdsMetrics(self.clock)
@@ -130,6 +131,10 @@ class ControlPlane:
         return encode(value)
 
     def _failed(self, failure: Failure) -> None:
+        if failure.patch is not None:
+            self.metrics.count("envoy_filter_left_out")
+            _report((of_failure(failure),))
+            return
         self.metrics.count("internal_error")
         _log.error(
             "defect: a resource could not be made; %s",

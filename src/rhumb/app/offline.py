@@ -8,10 +8,11 @@ from google.protobuf.json_format import ParseDict, ParseError
 
 from rhumb.ads.requests import parse_node
 from rhumb.base.errors import RhumbError
+from rhumb.cache import left_out
 from rhumb.cache.encoded import Encoded, Entry
 from rhumb.cache.views import Failure, Views
+from rhumb.encode import dispatch
 from rhumb.encode.as_json import Json, bare
-from rhumb.encode.dispatch import encode, left_out
 from rhumb.model.finding import Finding, Level
 from rhumb.model.proxy import Proxy, Role
 from rhumb.model.resource import Changes, Key, Resource, ResourceSet
@@ -115,7 +116,9 @@ def configuration(
             hint="the id begins with sidecar~ or router~",
         )
     failures: list[Failure] = []
-    views = Views(world, translator, Encoded(encode), failures.append)
+    views = Views(
+        world, translator, Encoded(dispatch.encode, leave=dispatch.left_out), failures.append
+    )
     view = world.view(proxy)
     wanted = tuple(kind for kind in SECTIONS if kind in set(kinds))
 
@@ -168,7 +171,7 @@ def _references(value: object) -> Iterator[str]:
 
 def _defect(failure: Failure) -> Finding:
     if failure.patch is not None:
-        return left_out_finding(failure.patch, failure.type, failure.resource, failure.error)
+        return left_out.of_failure(failure)
     what = failure.resource or "the whole type"
     return Finding(
         level=Level.ERROR,

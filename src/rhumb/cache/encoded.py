@@ -32,9 +32,7 @@ class Entry(msgspec.Struct, frozen=True, eq=False):
 class Encoded:
     """A bounded memo. It cannot go stale: the key is everything the encoder sees."""
 
-    def __init__(
-        self, spell: Spell, limit: int = 100_000, leave: Leave = lambda _plan: ()
-    ) -> None:
+    def __init__(self, spell: Spell, limit: int = 100_000, leave: Leave = lambda _plan: ()) -> None:
         self._spell = spell
         self._leave = leave
         self._limit = limit

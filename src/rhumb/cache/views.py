@@ -8,9 +8,9 @@ import msgspec
 
 from rhumb.cache.encoded import Encoded, Entry
 from rhumb.cache.tables import Step, Table, Units, join
-from rhumb.model.proxy import Role
 from rhumb.ir.origin import Origin
 from rhumb.ir.patch import Added
+from rhumb.model.proxy import Role
 from rhumb.snapshot.affects import EVERYTHING, Impact
 from rhumb.snapshot.snapshot import Scope, Snapshot
 from rhumb.snapshot.view import View
@@ -253,7 +253,9 @@ class Views:
                 continue
             if entry.left_out and last.get(entry.name) is not entry:
                 for left in entry.left_out:
-                    self._failed(Failure(kind, entry.name, left.reason, kept=True, patch=left.origin))
+                    self._failed(
+                        Failure(kind, entry.name, left.reason, kept=True, patch=left.origin)
+                    )
             yield entry
 
     def _outdated(self, part: Part) -> Hosts:
@@ -263,9 +265,7 @@ class Views:
             self._wanted[part] = _wanted(part, held, self.snapshot) if held is not None else None
         return self._wanted[part]
 
-    def _report(
-        self, kind: XdsType, value: Named | None, error: Exception, *, kept: bool
-    ) -> None:
+    def _report(self, kind: XdsType, value: Named | None, error: Exception, *, kept: bool) -> None:
         name = value.name if value is not None else ""
         if isinstance(value, Added):
             failure = Failure(kind, name, str(error), kept, value.patch.origin)

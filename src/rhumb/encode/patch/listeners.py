@@ -21,7 +21,7 @@ F = TypeVar("F", Filter, HttpFilter)
 
 _TERMINAL = frozenset({http_connection_manager.NAME, tcp_proxy.NAME, HttpFilterKind.ROUTER.value})
 """Nothing may stand after these."""
-_AUTHENTICATION = frozenset({HttpFilterKind.PEER.value, "envoy.filters.http.jwt_authn"})
+_AUTHENTICATION = frozenset({"envoy.filters.http.jwt_authn"})
 _AUTHORIZATION = _AUTHENTICATION | {
     "envoy.filters.http.ext_authz",
     "envoy.filters.http.rbac",
