@@ -66,11 +66,21 @@ def cluster(value: Cluster) -> pb.Cluster:
     if value.outlier is not None:
         _outlier(out.outlier_detection, value.outlier)
     _transport(out, value)
-    if value.bind_address:
-        out.upstream_bind_config.source_address.address = value.bind_address
-        out.upstream_bind_config.source_address.port_value = 0  # any: present, as it must be
+    if value.bind_addresses:
+        _bind(out, value.bind_addresses)
     _metadata(out, value)
     return out
+
+
+def _bind(out: pb.Cluster, addresses: tuple[str, ...]) -> None:
+    config = out.upstream_bind_config
+    first, *others = addresses
+    config.source_address.address = first
+    config.source_address.port_value = 0  # any: present, as it must be
+    for address in others:
+        other = config.extra_source_addresses.add().address
+        other.address = address
+        other.port_value = 0
 
 
 def _discovery(out: pb.Cluster, value: Cluster) -> None:

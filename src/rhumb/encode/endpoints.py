@@ -39,6 +39,8 @@ def _group(out: components.LocalityLbEndpoints, value: LocalityGroup) -> None:
 
 def _endpoint(out: components.LbEndpoint, value: LbEndpoint) -> None:
     spell_address(out.endpoint.address, value.address, value.port)
+    for other in value.additional:
+        spell_address(out.endpoint.additional_addresses.add().address, other, value.port)
     out.load_balancing_weight.value = value.weight
     if value.health is not Health.HEALTHY:
         out.health_status = _HEALTH[value.health]

@@ -11,6 +11,7 @@ from rhumb.encode.filters import dynamic_forward_proxy
 from rhumb.encode.filters.access_logs import unmatched_log
 from rhumb.encode.filters.http_connection_manager import http_connection_manager
 from rhumb.encode.filters.listener_filters import listener_filter
+from rhumb.encode.filters.mongo_proxy import mongo_proxy
 from rhumb.encode.filters.tcp_proxy import tcp_proxy
 from rhumb.ir.listener import Direction, FilterChain, HttpConnectionManager, Listener
 
@@ -28,6 +29,8 @@ def listener(plan: Listener) -> ListenerPb:
         filter_chains=[filter_chain(c) for c in plan.chains],
         access_log=[unmatched_log(log) for log in plan.access_logs],
     )
+    for address in plan.additional:
+        out.additional_addresses.add().address.CopyFrom(_address(address, plan.port))
     if plan.default_chain is not None:
         out.default_filter_chain.CopyFrom(filter_chain(plan.default_chain))
     if plan.detection_timeout_ms is not None:
@@ -51,6 +54,8 @@ def filter_chain(plan: FilterChain) -> FilterChainPb:
     else:
         if plan.filter.sni_port:
             out.filters.append(dynamic_forward_proxy.sni(plan.filter.sni_port))
+        if plan.filter.is_mongo:
+            out.filters.append(mongo_proxy(plan.filter.stat_prefix))
         out.filters.append(tcp_proxy(plan.filter))
     if plan.tls is not None:
         out.transport_socket.CopyFrom(tls.downstream(plan.tls))

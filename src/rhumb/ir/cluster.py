@@ -147,8 +147,8 @@ class Cluster(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     """V1 or V2."""
     port_override: int = 0
     """ORIGINAL_DST: port that replaces the one that the connection meant; 0: none."""
-    bind_address: str = ""
-    """Source address of connections."""
+    bind_addresses: tuple[str, ...] = ()
+    """Source addresses of connections, one a family; empty: the system's choice."""
     dns_refresh_ms: int = 60_000
     ipv6: bool = False
     service: tuple[str, str, str] = ("", "", "")

@@ -12,6 +12,8 @@ class LbEndpoint(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     address: str
     """IP, DNS name, or a Unix socket's path (then `port` is 0)."""
     port: int
+    additional: tuple[str, ...] = ()
+    """Addresses of the other IP family, for a proxy that has both."""
     health: Health = Health.HEALTHY
     weight: int = 1
     mtls: bool = False

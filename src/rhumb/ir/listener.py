@@ -124,6 +124,8 @@ class TcpProxy(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     tunnel: Tunnel | None = None
     awaits_handshake: bool = False
     """Connect upstream when the client's TLS handshake is done, so that logs of the connect know who calls."""
+    is_mongo: bool = False
+    """The bytes are MongoDB's, and counted as such on their way."""
     sni_port: int = 0
     """Port at which the server name of the TLS connection is called; 0: the cluster has its endpoints."""
     access_logs: tuple[AccessLog, ...] = ()
@@ -152,6 +154,8 @@ class Listener(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     address: str
     port: int
     """0 for a Unix socket, whose path is `address`."""
+    additional: tuple[str, ...] = ()
+    """More addresses, with the same port."""
     direction: Direction
     binds: bool = False
     """False: reached only from the listener that takes redirected traffic."""

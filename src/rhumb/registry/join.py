@@ -382,7 +382,7 @@ def _ready(one: Entry) -> Entry:
 
 
 def _by_node(service: Service) -> bool:
-    return service.node_local or service.traffic_distribution.lower() == "prefersamenode"
+    return service.node_local or service.traffic_distribution == "PreferSameNode"
 
 
 def _slot(key: ServiceKey) -> str:

@@ -38,6 +38,7 @@ def view(proxy: Proxy, catalog: Catalog, domain: str) -> View:
         network=proxy.network or (known.network if known else ""),
         cluster=proxy.cluster or (known.cluster if known else ""),
         interception=proxy.interception,
+        node=_node(proxy, own) if catalog.node_local else "",
         instances=instances,
         capabilities=capabilities(proxy.metadata, proxy.addresses),
     )
@@ -62,6 +63,10 @@ def _unicast(addresses: Iterable[str]) -> str:
         if not special and not found.is_unspecified:
             return text
     return ""
+
+
+def _node(proxy: Proxy, own: Entry | None) -> str:
+    return str(proxy.metadata.get("NODE_NAME") or "") or (own.node if own is not None else "")
 
 
 def _domain(text: str) -> str:

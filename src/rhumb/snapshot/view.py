@@ -72,6 +72,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     network: str = ""
     cluster: str = ""
     interception: Interception = Interception.REDIRECT
+    node: str = ""
+    """Where the workload runs, and only while some service prefers, or has, endpoints of one Node."""
     address: str = ""
     """The workload's own address, and only where its Sidecar has ingress listeners without `bind`:
     they are named by it, and bound to it. Empty: the wildcard."""

@@ -106,6 +106,7 @@ def _outbound(
     rule = found.spec if found else None
     mesh = snapshot.mesh
     policy = traffic_policy.effective(rule, subset, port.number, mesh)
+    policy = traffic_policy.with_affinity(policy, service)
     name = names.OutboundCluster(port.number, service.hostname, subset.name if subset else "")
     identities = upstream_tls.accounts(mesh, service, snapshot.endpoints(service))
     version = traffic_policy.http_version(policy, port, mesh)

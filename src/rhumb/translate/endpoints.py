@@ -42,10 +42,14 @@ def of_service(
     """Return the endpoints of one port and subset."""
     port, subset = which
     chosen = select(snapshot.endpoints(service), port, subset)
+    if service.node_local:
+        chosen = [e for e in chosen if e.node == view.node]
     automatic = snapshot.mesh.auto_mtls and policy.tls is None and not service.mesh_external
     mutual = policy.tls is not None and policy.tls.mode is ClientTlsMode.ISTIO_MUTUAL
     placed = [
-        locality.Placed(e, _endpoint(e, mtls=mutual or (automatic and accepts_mtls(snapshot, e))))
+        locality.Placed(
+            e, _endpoint(view, e, mtls=mutual or (automatic and accepts_mtls(snapshot, e)))
+        )
         for e in chosen
     ]
     wanted = locality.preference(policy.load_balancer, service, snapshot.mesh)
@@ -87,7 +91,8 @@ def origin_of(service: Service) -> Origin:
     return Origin(key.kind, key.namespace, key.name, "", place.file, place.line)
 
 
-def _endpoint(endpoint: Endpoint, *, mtls: bool) -> LbEndpoint:
+def _endpoint(view: View, endpoint: Endpoint, *, mtls: bool) -> LbEndpoint:
+    address, *additional = view.capabilities.of_families(endpoint.addresses)
     workload = endpoint.workload
     fields = (
         workload.name,
@@ -97,7 +102,8 @@ def _endpoint(endpoint: Endpoint, *, mtls: bool) -> LbEndpoint:
         workload.cluster,
     )
     return LbEndpoint(
-        address=endpoint.address.removeprefix("unix://"),
+        address=address.removeprefix("unix://"),
+        additional=tuple(additional) if view.capabilities.dual_stack else (),
         port=endpoint.port,
         health=endpoint.health,
         weight=endpoint.weight,

@@ -18,6 +18,7 @@ from rhumb.translate.traffic_policy import Effective
 
 _LOOPBACK = "127.0.0.1"
 _SOURCE = "127.0.0.6"
+_SOURCE_V6 = "::6"
 """Connections to the application come from here, so that the redirect rules know them."""
 
 
@@ -39,7 +40,7 @@ def inbound(snapshot: Snapshot, view: View) -> Iterator[ir.Cluster]:
             name=names.INBOUND_PASSTHROUGH,
             discovery=ir.Discovery.ORIGINAL_DST,
             load_balancing=ir.LoadBalancing(balance=ir.Balance.CLUSTER_PROVIDED),
-            bind_address=_source(view),
+            bind_addresses=_sources(view),
             ipv6=view.capabilities.ipv6,
             service=(names.INBOUND_PASSTHROUGH, names.INBOUND_PASSTHROUGH, ""),
         )
@@ -129,7 +130,7 @@ def _cluster(
         limits=traffic_policy.limits(policy, snapshot.mesh),
         # The application is spoken to as its client spoke, whatever the port's declared protocol.
         http=ir.HttpOptions(idle_timeout_ms=idle) if not port.protocol.is_tcp else None,
-        bind_address="" if target else _source(view),
+        bind_addresses=() if target else _sources(view),
         ipv6=view.capabilities.ipv6,
         service=where,
         origin=cited,
@@ -145,5 +146,7 @@ def _assignment(name: str, target: str) -> LoadAssignment:
     return LoadAssignment(name=name, groups=(LocalityGroup(locality=Locality(), endpoints=(one,)),))
 
 
-def _source(view: View) -> str:
-    return "::6" if view.capabilities.ipv6 else _SOURCE
+def _sources(view: View) -> tuple[str, ...]:
+    if view.capabilities.dual_stack:
+        return (_SOURCE, _SOURCE_V6)
+    return (_SOURCE_V6,) if view.capabilities.ipv6 else (_SOURCE,)

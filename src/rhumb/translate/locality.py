@@ -189,7 +189,10 @@ def _label_rank(wanted: Sequence[str], mine: Mapping[str, str], theirs: Mapping[
 
 
 def _labels(view: View) -> Mapping[str, str]:
-    return _topology(view.locality, view.network, view.cluster) | dict(view.labels)
+    known = _topology(view.locality, view.network, view.cluster)
+    if view.node:
+        known[_NODE] = view.node
+    return known | dict(view.labels)
 
 
 def _endpoint_labels(endpoint: Endpoint) -> Mapping[str, str]:

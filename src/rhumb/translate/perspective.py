@@ -7,6 +7,7 @@ from rhumb.model.kinds.destination_rule import ConsistentHash, DestinationRule, 
 from rhumb.model.service import Service
 from rhumb.snapshot.snapshot import Mesh, Scope, Snapshot
 from rhumb.snapshot.view import View
+from rhumb.translate.traffic_policy import BY_CLIENT
 
 WILDCARD = "0.0.0.0"  # noqa: S104 - an address that Envoy matches, nothing binds here
 WILDCARD_V6 = "::"
@@ -42,13 +43,11 @@ class Perspective:
         return rule.traffic_policy if rule else None
 
     def consistent_hash(self, service: Service, subset: str, port: int) -> ConsistentHash | None:
-        """Return the hash key for a destination: port of the subset, subset, port of the rule, rule."""
+        """Return the hash key for a destination: port of the subset, subset, port of the rule, rule, service."""
         rule = self.rule(service)
-        if rule is None:
-            return None
-        policies = [rule.traffic_policy]
-        policies += [s.traffic_policy for s in rule.subsets if subset and s.name == subset]
-        found: ConsistentHash | None = None
+        policies = [rule.traffic_policy] if rule else []
+        policies += [s.traffic_policy for s in rule.subsets if s.name == subset] if rule else []
+        found = BY_CLIENT if service.client_ip_affinity else None
         for policy in policies:
             blocks = _load_balancers(policy, port)
             for block in blocks:
@@ -86,6 +85,11 @@ class Perspective:
         if service.addresses:
             return can.of_families(service.addresses)
         return can.of_families(service.auto_addresses) if can.dns_capture else ()
+
+    def more_wildcards(self, address: str) -> tuple[str, ...]:
+        """Return the wildcard of the other family, beside IPv4's, for a view that has both."""
+        both = self.view.capabilities.dual_stack and address == WILDCARD
+        return (WILDCARD_V6,) if both else ()
 
 
 def _load_balancers(policy: TrafficPolicy | None, port: int) -> Iterator[ConsistentHash | None]:

@@ -21,7 +21,7 @@ from rhumb.model.kinds.destination_rule import (
     TrafficPolicy,
     TunnelSettings,
 )
-from rhumb.model.service import Port
+from rhumb.model.service import Port, Service
 from rhumb.snapshot.snapshot import Mesh
 
 
@@ -62,6 +62,17 @@ def effective(
     return msgspec.structs.replace(
         _of_subset(found, subset, port), detects_failures=own.outlier_detection is not None
     )
+
+
+BY_CLIENT = ConsistentHash(use_source_ip=True)
+"""Kubernetes' sessionAffinity ClientIP."""
+
+
+def with_affinity(policy: Effective, service: Service) -> Effective:
+    """Return the policy with the service's own affinity, where no rule says how to balance."""
+    if policy.load_balancer is not None or not service.client_ip_affinity:
+        return policy
+    return msgspec.structs.replace(policy, load_balancer=LoadBalancer(consistent_hash=BY_CLIENT))
 
 
 def _of_subset(below: Effective, subset: Subset | None, port: int) -> Effective:

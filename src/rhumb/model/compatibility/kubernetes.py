@@ -33,7 +33,7 @@ TABLE: Table = {
         "internalTrafficPolicy trafficDistribution publishNotReadyAddresses",
         externalIPs=warned("has no effect: the mesh calls the service by its cluster addresses"),
         sessionAffinityConfig=warned(
-            "has no effect: affinity by client address lasts as long as the endpoints"
+            "has no effect: affinity by client address lasts as long as the endpoints do"
         ),
     )
     | _of_kubernetes(

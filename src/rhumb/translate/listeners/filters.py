@@ -121,6 +121,16 @@ def inbound_tcp(seen: Perspective, *, cluster: str, host: str, namespace: str) -
     )
 
 
+def decoded(proxy: TcpProxy, protocol: Protocol) -> TcpProxy:
+    """Return the proxy with the filter that counts what a declared protocol says: MongoDB's.
+
+    Redis and MySQL are plain TCP, as in Istio unless its flags ask for more.
+    """
+    if protocol is not Protocol.MONGO:
+        return proxy
+    return msgspec.structs.replace(proxy, is_mongo=True)
+
+
 def plain_tcp(seen: Perspective, cluster: str) -> TcpProxy:
     """Return a proxy to one of the clusters that stand for no service (outbound)."""
     return TcpProxy(
@@ -181,18 +191,17 @@ def _tcp(
         access_logs=telemetry.access_logs(seen),
         metrics=telemetry.outbound_metrics(seen),
     )
-    rule = seen.rule(service) if service is not None else None
-    if rule is None or service is None:
+    if service is None:
+        return proxy
+    hashed = seen.consistent_hash(service, subset, 0)
+    if hashed is not None and hashed.use_source_ip:
+        proxy = msgspec.structs.replace(proxy, hash_policies=(HashPolicy(HashKind.SOURCE_IP),))
+    rule = seen.rule(service)
+    if rule is None:
         return proxy
     policies = [s.traffic_policy for s in rule.subsets if subset and s.name == subset]
     policy = next((p for p in policies if p is not None), None) or rule.traffic_policy
-    hashed = seen.consistent_hash(service, subset, 0)
-    source_ip = hashed is not None and bool(hashed.use_source_ip)
-    return msgspec.structs.replace(
-        _with_pool(proxy, rule.traffic_policy),
-        hash_policies=(HashPolicy(HashKind.SOURCE_IP),) if source_ip else (),
-        tunnel=_tunnel(policy),
-    )
+    return msgspec.structs.replace(_with_pool(proxy, rule.traffic_policy), tunnel=_tunnel(policy))
 
 
 def _with_pool(proxy: TcpProxy, policy: TrafficPolicy | None) -> TcpProxy:

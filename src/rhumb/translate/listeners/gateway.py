@@ -129,7 +129,7 @@ def _tcp(seen: Perspective, served: Served) -> Iterator[FilterChain]:
             tls = _tls(seen, served) if served.is_tls else None
             yield FilterChain(
                 match=connection((), served.server_names if tls is not None else ()),
-                filter=proxy,
+                filter=filters.decoded(proxy, served.protocol),
                 tls=tls,
                 handshake_timeout_ms=_HANDSHAKE_TIMEOUT_MS if tls is not None else 0,
                 origin=(served.origin, origin(routing.resource, f"spec.tcp[{at}]")),

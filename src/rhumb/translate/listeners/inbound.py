@@ -189,6 +189,8 @@ def _chain(
         proxy = filters.inbound_tcp(
             seen, cluster=port.cluster, host=port.host, namespace=port.namespace
         )
+        if offer.decrypts or offer.transport is not Transport.TLS:
+            proxy = filters.decoded(proxy, port.protocol)
         return FilterChain(name=port.chain, match=match, filter=proxy, tls=encrypted, origin=cited)
     manager = filters.inbound_http(
         seen,
@@ -217,6 +219,7 @@ def _virtual(seen: Perspective, chains: tuple[FilterChain, ...]) -> Listener:
     return Listener(
         name=names.VIRTUAL_INBOUND,
         address=_wildcard(seen),
+        additional=seen.more_wildcards(_wildcard(seen)),
         port=seen.mesh.proxy_inbound_listen_port,
         direction=Direction.INBOUND,
         binds=True,

@@ -15,6 +15,7 @@ from rhumb.ir.listener import (
     ListenerFilterKind,
 )
 from rhumb.ir.match import ConnectionMatch
+from rhumb.model.endpoint import Health
 from rhumb.model.proxy import Interception
 from rhumb.model.service import Port, Protocol, Registry, Resolution, Service
 from rhumb.registry.protocols import declared
@@ -180,7 +181,9 @@ def _headless(seen: Perspective, place: Place) -> Iterator[Place]:
     if not found and service.registry is not Registry.KUBERNETES and not service.selector:
         yield msgspec.structs.replace(place, bind=place.wildcard)
         return
-    for address in dict.fromkeys(e.address for e in found):
+    can = seen.view.capabilities
+    ready = [e for e in found if e.health is Health.HEALTHY]
+    for address in dict.fromkeys(a for e in ready for a in can.of_families(e.addresses)):
         if _is_address(address):
             yield msgspec.structs.replace(place, bind=address)
 
@@ -268,6 +271,7 @@ def _listener(seen: Perspective, entry: _Entry) -> Listener:
     return Listener(
         name=place.name,
         address=place.bind,
+        additional=seen.more_wildcards(place.bind),
         port=place.port.number,
         direction=Direction.OUTBOUND,
         binds=place.binds or not place.port.number,
@@ -305,6 +309,7 @@ def _http_proxy(seen: Perspective) -> list[Listener]:
 def _virtual(seen: Perspective) -> Listener:
     """Return the listener of redirected traffic: on to that of the original destination, or out."""
     port = seen.mesh.proxy_listen_port
+    address = WILDCARD_V6 if seen.view.capabilities.ipv6 else WILDCARD
     loop = FilterChain(
         name=names.OUTBOUND_BLACK_HOLE_CHAIN,
         match=ConnectionMatch(port=port),
@@ -317,7 +322,8 @@ def _virtual(seen: Perspective) -> Listener:
     patience = seen.mesh.protocol_detection_timeout_ms or None
     return Listener(
         name=names.VIRTUAL_OUTBOUND,
-        address=WILDCARD_V6 if seen.view.capabilities.ipv6 else WILDCARD,
+        address=address,
+        additional=seen.more_wildcards(address),
         port=port,
         direction=Direction.OUTBOUND,
         binds=True,

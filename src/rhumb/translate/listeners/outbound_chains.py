@@ -199,8 +199,11 @@ def _routed(
     meta = routing.resource.meta
     return FilterChain(
         match=connection(ranges, server_names),
-        filter=filters.routed_tcp(
-            seen, destinations, owner=f"{meta.name}.{meta.namespace}", port=place.port.number
+        filter=filters.decoded(
+            filters.routed_tcp(
+                seen, destinations, owner=f"{meta.name}.{meta.namespace}", port=place.port.number
+            ),
+            place.port.protocol,
         ),
         origin=(origin(routing.resource, field),),
     )
@@ -211,6 +214,7 @@ def _default(seen: Perspective, place: Place, *, server_names: tuple[str, ...] =
     number = ports[0].number if len(ports) == 1 else place.port.number
     cluster = str(names.OutboundCluster(number, place.service.hostname))
     proxy = filters.outbound_tcp(seen, place.service, cluster)
+    proxy = filters.decoded(proxy, place.port.protocol)
     return FilterChain(
         match=connection(place.cidrs, server_names),
         filter=filters.sni_resolved(proxy, place.service, place.port),
