@@ -14,6 +14,8 @@ from rhumb.agent.run import Sidecar
 from rhumb.agent.settings import Capture, Discovery, SidecarSettings, from_environment
 from rhumb.base import logs
 from rhumb.base.errors import RhumbError
+from rhumb.base.garbage import collect_here
+from rhumb.base.tasks import Nursery
 from rhumb.model.proxy import Interception, Role
 
 
@@ -125,6 +127,8 @@ async def _run(sidecar: Sidecar) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    nursery = Nursery("agent")
+    nursery.start("garbage", collect_here())
     starting = asyncio.ensure_future(sidecar.start())
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -133,3 +137,4 @@ async def _run(sidecar: Sidecar) -> None:
         await stopping
     starting.cancel()
     await sidecar.stop()
+    await nursery.close()

@@ -12,6 +12,8 @@ from rhumb.app.control_plane import ControlPlane
 from rhumb.app.settings import ServeSettings, state_directory
 from rhumb.base import logs
 from rhumb.base.errors import RhumbError
+from rhumb.base.garbage import collect_here
+from rhumb.base.tasks import Nursery
 from rhumb.ca.settings import SERVING_NAMES, CaSettings
 from rhumb.identity.trust import TrustDomains
 
@@ -113,8 +115,12 @@ async def _run(plane: ControlPlane) -> None:
     assert main is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, main.cancel)
+    nursery = Nursery("serve")
+    nursery.start("garbage", collect_here())
     with contextlib.suppress(asyncio.CancelledError):
         try:
             await plane.run()
         except* RhumbError as group:
             raise group.exceptions[0] from None
+        finally:
+            await nursery.close()

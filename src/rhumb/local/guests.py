@@ -68,11 +68,6 @@ class Guests:
         self._none.set()
 
     @property
-    def pids(self) -> set[int]:
-        """Return the processes that are waited for here."""
-        return {process.pid for process in self._processes}
-
-    @property
     def files(self) -> frozenset[str]:
         """Return the names of files that describe these workloads."""
         names = (resources.entry_file, resources.sidecar_file)

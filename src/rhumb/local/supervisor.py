@@ -6,7 +6,6 @@ Started by `in_namespaces` (then it is process 1 of the mesh: when it ends, ever
 
 import asyncio
 import contextlib
-import gc
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from rhumb.agent.settings import from_environment
 from rhumb.base.clock import SystemClock
 from rhumb.base.errors import RhumbError
 from rhumb.base.files import write_atomic
+from rhumb.base.garbage import collect_here
 from rhumb.base.tasks import Nursery
 from rhumb.ca.active import CertificateAuthority
 from rhumb.ca.settings import CaSettings
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 _TOKEN_LIFE = timedelta(minutes=10)
 _READY_S = 60.0
-_COLLECT_S = 5.0
+_REAP_S = 1.0
 Json = dict[str, object]
 
 
@@ -83,8 +83,7 @@ class Supervisor:
         path.chmod(0o600)
         listening.listen(64)
         self._nursery.start("control", ControlServer(listening, self._answer).run())
-        gc.disable()
-        self._nursery.start("garbage", _collect())
+        self._nursery.start("garbage", collect_here())
         self._nursery.start("reap", self._reap())
         self._nursery.start("start", self._start())
         try:
@@ -270,16 +269,19 @@ class Supervisor:
         }
 
     async def _reap(self) -> None:
-        """Collect the zombies of programs that lost their parent: process 1 inherits them."""
+        """Collect the zombies of programs that lost their parent: process 1 inherits them.
+
+        Our own children are waited for elsewhere, at once: what is still there at the next look
+        is nobody's.
+        """
+        before: set[int] = set()
         while True:
-            await asyncio.sleep(1.0)
-            known = self._guests.pids | {
-                p for m in self._members.values() for p in pids(m).values() if p
-            }
-            for pid in _zombies():
-                if pid not in known and pid != self._plane.pid:
-                    with contextlib.suppress(ChildProcessError):
-                        os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - returns at once
+            await asyncio.sleep(_REAP_S)
+            found = set(_zombies())
+            for pid in found & before:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - returns at once
+            before = found
 
     async def _end(self) -> None:
         await self._guests.stop()
@@ -317,17 +319,6 @@ async def _row(member: Member) -> Json:
         row |= {"proxy": found.state, "proxy_ready": found.ready, "why": found.why}
         row["proxy_restarts"] = found.restarts
     return row
-
-
-async def _collect() -> None:
-    """Collect garbage here alone, on the event loop's own thread.
-
-    Python would do so on any thread that allocates; a transport that ends there takes its handle
-    from under the loop, which aborts the process.
-    """
-    while True:
-        await asyncio.sleep(_COLLECT_S)
-        gc.collect()
 
 
 def _zombies() -> Iterator[int]:
