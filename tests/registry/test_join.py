@@ -3,7 +3,7 @@
 from rhumb.model.codec import parse
 from rhumb.model.endpoint import Endpoint, Health, Locality
 from rhumb.model.resource import Changes, ResourceSet
-from rhumb.model.service import Registry, Resolution
+from rhumb.model.service import Protocol, Registry, Resolution
 from rhumb.registry import join
 from rhumb.registry.addresses import allocate
 from rhumb.registry.catalog import Catalog
@@ -222,28 +222,65 @@ def test_an_entry_elsewhere_does_not_take_the_name_of_a_kubernetes_service() -> 
     assert "only clients in namespace evil see this one" in finding.message
 
 
-def test_the_oldest_of_two_entries_wins_whatever_the_order() -> None:
-    def entry(name: str, created: str, address: str) -> str:
-        return f"""
+def entry(name: str, created: str, address: str, more: str = "", *, port: int = 80) -> str:
+    return f"""
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {{name: {name}, namespace: books, creationTimestamp: "{created}"}}
 spec:
   hosts: [x.example.com]
-  ports: [{{number: 80, name: http, protocol: HTTP}}]
-  resolution: STATIC
+  ports: [{{number: {port}, name: http, protocol: HTTP}}]
   endpoints: [{{address: {address}}}]
+  {more or "resolution: STATIC"}
 """
 
-    young = entry("a", "2024-01-01T00:00:00Z", "1.0.0.1")
-    old = entry("b", "2020-01-01T00:00:00Z", "1.0.0.2")
+
+def test_entries_of_one_host_and_namespace_are_one_service_whatever_the_order() -> None:
+    old = entry("b", "2020-01-01T00:00:00Z", "1.0.0.2") + "  addresses: [9.0.0.1]\n"
+    young = entry("a", "2024-01-01T00:00:00Z", "1.0.0.1", port=81).replace("http,", "more,")
+    young += "  addresses: [9.0.0.2/32]\n  subjectAltNames: [never]\n"
     for text in (young + "---" + old, old + "---" + young):
         found = catalog(text)
-        assert ends(found, "x.example.com", "books") == [("1.0.0.2", 80, 80)]
+        assert ends(found, "x.example.com", "books") == [("1.0.0.1", 81, 81), ("1.0.0.2", 80, 80)]
+        service = found.services["x.example.com", "books"]
+        assert [p.number for p in service.ports] == [80, 81]
+        assert service.addresses == ("9.0.0.1", "9.0.0.2")
+        assert not service.subject_alt_names
         (finding,) = found.findings
         assert finding.key is not None
         assert finding.key.name == "a"
-        assert "it has no effect" in finding.message
+        assert "its ports, addresses and endpoints are added" in finding.message
+
+
+def test_endpoints_join_a_kubernetes_service_at_the_port_of_their_name() -> None:
+    text = entry("vms", "", "1.0.0.1", port=8080)
+    found = catalog(
+        REVIEWS + "---" + text.replace("x.example.com", "reviews.books.svc.cluster.local")
+    )
+    assert ("1.0.0.1", 8080, 9080) in ends(found, "reviews.books.svc.cluster.local", "books")
+
+
+def test_an_entry_of_another_resolution_has_no_effect() -> None:
+    old = entry("b", "2020-01-01T00:00:00Z", "1.0.0.2")
+    young = entry("a", "2024-01-01T00:00:00Z", "one.example.com", "resolution: DNS", port=81)
+    found = catalog(old + "---" + young)
+    assert ends(found, "x.example.com", "books") == [("1.0.0.2", 80, 80)]
+    (finding,) = found.findings
+    assert "it has no effect" in finding.message
+
+
+def test_addresses_that_istio_gave_are_kept() -> None:
+    text = ENTRY.replace("RESOLUTION", "DNS") + (
+        "status: {addresses: [{value: 240.240.7.7, host: api.example.com},"
+        ' {value: "2001:2::7", host: api.example.com}]}\n'
+    )
+    service = catalog(text).services["api.example.com", "books"]
+    assert service.auto_addresses == ("240.240.7.7", "2001:2::7")
+
+
+def test_a_port_without_protocol_is_sniffed_whatever_its_name() -> None:
+    found = catalog(ENTRY.replace("RESOLUTION", "DNS").replace("protocol: TLS, ", ""))
+    assert found.services["api.example.com", "books"].ports[0].protocol is Protocol.AUTO
 
 
 def test_a_workload_is_found_by_its_address() -> None:

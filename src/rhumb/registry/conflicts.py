@@ -6,7 +6,7 @@ import msgspec
 
 from rhumb.model.finding import Finding, Level
 from rhumb.model.resource import Resource
-from rhumb.model.service import Registry, Service
+from rhumb.model.service import Port, Registry, Service
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -36,11 +36,53 @@ def contributing(claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
     """Return the objects whose endpoints a service has, the winner first.
 
     A ServiceEntry adds the workloads it names to a Kubernetes Service of its namespace (Istio: machines
-    beside pods). Among ServiceEntries the oldest alone counts.
+    beside pods), and to an older ServiceEntry of its namespace that finds its endpoints the same way.
     """
-    if claims[0].service.registry is not Registry.KUBERNETES:
-        return claims[:1]
-    return (claims[0], *(c for c in claims[1:] if c.has_endpoints))
+    first = claims[0]
+    if first.service.registry is Registry.KUBERNETES:
+        return (first, *(c for c in claims[1:] if c.has_endpoints))
+    return (first, *(c for c in claims[1:] if _alike(first.service, c.service)))
+
+
+def merged(claims: tuple[Claim, ...]) -> Service:
+    """Return the service that objects of one host and namespace define together.
+
+    Ports and addresses of later ServiceEntries are added to those of the oldest, which decides the rest.
+    """
+    first = claims[0].service
+    if first.registry is Registry.KUBERNETES or len(claims) == 1:
+        return first
+    alike = [first, *(c.service for c in claims[1:] if _alike(first, c.service))]
+    ports = {p.number: p for service in reversed(alike) for p in service.ports}
+    numbers = dict.fromkeys(p.number for service in alike for p in service.ports)
+    return msgspec.structs.replace(
+        first,
+        ports=tuple(ports[number] for number in numbers),
+        addresses=tuple(dict.fromkeys(a for service in alike for a in service.addresses)),
+    )
+
+
+def ports_of(service: Service, claim: Claim) -> tuple[Port, ...]:
+    """Return the ports at which an object adds endpoints: those of one number, else name, with the service.
+
+    Each has the number of the service's port and the target of the object's.
+    """
+    by_name = {p.name: p.number for p in service.ports if p.name}
+    numbers = {p.number for p in service.ports}
+    found = []
+    for port in claim.service.ports:
+        number = port.number if port.number in numbers else by_name.get(port.name)
+        if number is not None:
+            found.append(msgspec.structs.replace(port, number=number))
+    return tuple(found)
+
+
+def _alike(one: Service, other: Service) -> bool:
+    return (
+        other.registry is Registry.EXTERNAL
+        and one.resolution is other.resolution
+        and one.mesh_external == other.mesh_external
+    )
 
 
 def findings(
@@ -62,7 +104,11 @@ def findings(
 
 
 def _same(winner: Claim, loser: Claim, adds: bool) -> Finding:
-    what = "only its endpoints are used" if adds else "it has no effect"
+    what = "it has no effect"
+    if adds and winner.service.registry is Registry.KUBERNETES:
+        what = "only its endpoints are used"
+    elif adds:
+        what = "its ports, addresses and endpoints are added, the rest has no effect"
     return _finding(
         loser,
         f'host "{loser.service.hostname}" is already defined by {winner.resource.key}; {what}',

@@ -31,20 +31,21 @@ def services(resource: Resource) -> tuple[Service, ...]:
         Port(
             number=p.number,
             name=p.name,
-            protocol=protocols.of_entry_port(p.number, p.protocol, p.name),
+            protocol=protocols.declared(p.protocol),
             target_port=p.target_port or p.number,
         )
         for p in spec.ports
     )
     selector = spec.workload_selector.labels if spec.workload_selector else {}
     given = _given(resource.status)
+    addresses = tuple(dict.fromkeys(_bare(a) for a in spec.addresses))
     return tuple(
         Service(
             hostname=host,
             namespace=resource.meta.namespace,
             name=host,
             ports=ports,
-            addresses=spec.addresses,
+            addresses=addresses,
             auto_address=next((a for a in given.get(host, ()) if ":" not in a), ""),
             auto_address_v6=next((a for a in given.get(host, ()) if ":" in a), ""),
             resolution=_RESOLUTION[spec.resolution],
@@ -61,6 +62,12 @@ def services(resource: Resource) -> tuple[Service, ...]:
         )
         for host in dict.fromkeys(spec.hosts)
     )
+
+
+def _bare(address: str) -> str:
+    """Return a range of one address as that address."""
+    whole = "/128" if ":" in address else "/32"
+    return address.removesuffix(whole)
 
 
 def _given(status: Mapping[str, object]) -> dict[str, list[str]]:

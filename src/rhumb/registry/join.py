@@ -13,7 +13,7 @@ from rhumb.model.kinds import kubernetes as k8s
 from rhumb.model.kinds.pod import Pod
 from rhumb.model.kinds.table import CORE, DISCOVERY, NETWORKING
 from rhumb.model.resource import Changes, Key, Resource, ResourceSet
-from rhumb.model.service import Port, Registry, Service
+from rhumb.model.service import Registry, Service
 from rhumb.registry import addresses, conflicts, entries, kubernetes, pods, slices, workloads
 from rhumb.registry.addresses import Pair
 from rhumb.registry.catalog import EMPTY, Catalog, ServiceKey, Touched
@@ -235,10 +235,10 @@ class _Step:
 
     def _found(self, key: ServiceKey, claims: tuple[Claim, ...]) -> tuple[Endpoint, ...]:
         """Return the endpoints of a service from the objects that define it, sorted."""
-        owner, index = claims[0], self._entries.get(key[1])
+        whole, index = conflicts.merged(claims), self._entries.get(key[1])
         found: list[Endpoint] = []
         for claim in conflicts.contributing(claims):
-            part = msgspec.structs.replace(claim.service, ports=_common(owner, claim))
+            part = msgspec.structs.replace(claim.service, ports=conflicts.ports_of(whole, claim))
             if part.external_name:
                 continue
             if part.registry is Registry.KUBERNETES:
@@ -276,7 +276,7 @@ class _Step:
             self._claims.pop(key, None)
             self._services.pop(key, None)
             return
-        service = claims[0].service
+        service = conflicts.merged(claims)
         given = self._given.get(_slot(key)) if self._wants(claims) else None
         if given is not None:
             service = msgspec.structs.replace(
@@ -301,7 +301,9 @@ class _Step:
             self._conflicts.pop(host, None)
 
     def _wants(self, claims: tuple[Claim, ...] | None) -> bool:
-        return claims is not None and bool(claims) and entries.wants_address(claims[0].service)
+        return (
+            claims is not None and bool(claims) and entries.wants_address(conflicts.merged(claims))
+        )
 
     def _allocated(self) -> dict[str, Pair]:
         wanted = {
@@ -397,14 +399,6 @@ def _claims_of(resource: Resource, domain: str) -> Iterator[Claim]:
         return
     for service in entries.services(resource):
         yield Claim(service=service, resource=resource)
-
-
-def _common(owner: Claim, claim: Claim) -> tuple[Port, ...]:
-    """Return the ports of a claim that the service has: same number, or it could not be called."""
-    if owner is claim:
-        return claim.service.ports
-    numbers = {p.number for p in owner.service.ports}
-    return tuple(p for p in claim.service.ports if p.number in numbers)
 
 
 def _precedence(service: Service) -> tuple[bool, bool, str, str]:

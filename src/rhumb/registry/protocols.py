@@ -48,13 +48,6 @@ def of_service_port(number: int, name: str, transport: str, app_protocol: str) -
     return found
 
 
-def of_entry_port(number: int, protocol: str, name: str) -> Protocol:
-    """Return the protocol of a ServiceEntry port: the field, else the name, else sniffed."""
-    if protocol:
-        return declared(protocol)
-    return of_service_port(number, name, "TCP", "")
-
-
 def _from_name(name: str) -> Protocol:
     low = name.lower()
     if low == "grpc-web" or low.startswith("grpc-web-"):

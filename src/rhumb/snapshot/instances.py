@@ -12,7 +12,7 @@ from rhumb.model.resource import Resource
 from rhumb.model.service import Protocol, Registry, Service
 from rhumb.registry import kubernetes
 from rhumb.registry.catalog import Catalog, ServiceKey
-from rhumb.registry.conflicts import contributing
+from rhumb.registry.conflicts import contributing, ports_of
 from rhumb.registry.workloads import Entry, selects
 from rhumb.snapshot.view import Capabilities, Instance, View
 
@@ -137,7 +137,7 @@ def _by_labels(proxy: Proxy, catalog: Catalog) -> Iterator[Instance]:
             targets: Mapping[int, int | str] = {}
             if claim.service.registry is Registry.KUBERNETES:
                 targets = kubernetes.target_ports(claim.resource)
-            for port in claim.service.ports:
+            for port in ports_of(service, claim):
                 target = targets.get(port.number, port.target_port or port.number)
                 number = named.get(target, 0) if isinstance(target, str) else target
                 yield from _instance(service, port.number, number)
