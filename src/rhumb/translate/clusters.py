@@ -9,7 +9,7 @@ from rhumb.ir.origin import Origin, origin
 from rhumb.model.kinds.destination_rule import DestinationRule, Subset
 from rhumb.model.kinds.gateway import ServerTlsMode
 from rhumb.model.proxy import Role
-from rhumb.model.service import Port, Protocol, Resolution, Service
+from rhumb.model.service import Port, Protocol, Registry, Resolution, Service
 from rhumb.snapshot.snapshot import Mesh, Policy, Snapshot
 from rhumb.snapshot.view import View
 from rhumb.translate import (
@@ -64,7 +64,7 @@ def common(snapshot: Snapshot, view: View, hosts: frozenset[str] | None = None) 
 
 def endpoint_names(snapshot: Snapshot, view: View, service: Service) -> Iterator[str]:
     """Yield the names of those of a service's clusters that ask for endpoints (EDS)."""
-    if service.external_name or _DISCOVERY[service.resolution] is not ir.Discovery.EDS:
+    if service.external_name or _discovery(view, service, Effective()) is not ir.Discovery.EDS:
         return
     by_sni = view.role is Role.ROUTER and _passes_by_sni(snapshot, view)
     found = snapshot.policy(view, service)
@@ -74,7 +74,7 @@ def endpoint_names(snapshot: Snapshot, view: View, service: Service) -> Iterator
             continue
         for subset in (None, *(rule.subsets if rule else ())):
             policy = traffic_policy.effective(rule, subset, port.number, snapshot.mesh)
-            if _discovery(service, policy) is ir.Discovery.EDS:
+            if _discovery(view, service, policy) is ir.Discovery.EDS:
                 name = names.OutboundCluster(
                     port.number, service.hostname, subset.name if subset else ""
                 )
@@ -114,7 +114,7 @@ def _outbound(
     if policy.tls is not None and not upstream_tls.is_withheld(view, rule, policy.tls):
         peers = upstream_tls.proven(service, policy.tls, identities)
         tls = upstream_tls.explicit(view, name, policy.tls, peers, version)
-    discovery = _discovery(service, policy)
+    discovery = _discovery(view, service, policy)
     if policy.tls is None and mesh.auto_mtls and not service.mesh_external:
         context = upstream_tls.automatic(view, name, identities, version)
         if discovery is not ir.Discovery.ORIGINAL_DST:
@@ -137,6 +137,7 @@ def _outbound(
         mtls=mtls,
         tls=tls,
         proxy_protocol=policy.proxy_protocol.version.value if policy.proxy_protocol else "",
+        port_override=_port_override(service, port, discovery),
         dns_refresh_ms=_refresh(snapshot),
         ipv6=view.capabilities.ipv6,
         service=(service.hostname, service.name, service.namespace),
@@ -147,10 +148,20 @@ def _outbound(
     )
 
 
-def _discovery(service: Service, policy: Effective) -> ir.Discovery:
+def _discovery(view: View, service: Service, policy: Effective) -> ir.Discovery:
+    """Return how endpoints are found; nothing tells a gateway where a connection was meant to go."""
     if traffic_policy.passes_through(policy):
         return ir.Discovery.ORIGINAL_DST
+    if service.resolution is Resolution.PASSTHROUGH and view.role is Role.ROUTER:
+        return ir.Discovery.EDS
     return _DISCOVERY[service.resolution]
+
+
+def _port_override(service: Service, port: Port, discovery: ir.Discovery) -> int:
+    """Return the targetPort of a ServiceEntry whose addresses are those that clients call."""
+    if discovery is not ir.Discovery.ORIGINAL_DST or service.registry is not Registry.EXTERNAL:
+        return 0
+    return port.target_port if port.target_port != port.number else 0
 
 
 def _all_accept(snapshot: Snapshot, service: Service, port: int) -> bool:
