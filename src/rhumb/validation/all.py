@@ -2,6 +2,7 @@
 
 from rhumb.model.finding import Finding
 from rhumb.model.kinds.destination_rule import DestinationRule
+from rhumb.model.kinds.envoy_filter import EnvoyFilter
 from rhumb.model.kinds.gateway import Gateway
 from rhumb.model.kinds.kubernetes import Service
 from rhumb.model.kinds.mesh_config import MeshConfig
@@ -14,6 +15,7 @@ from rhumb.model.kinds.workload_group import WorkloadGroup
 from rhumb.model.resource import Resource
 from rhumb.validation.compatibility import check_compatibility
 from rhumb.validation.destination_rule import check_destination_rule
+from rhumb.validation.envoy_filter import check_envoy_filter
 from rhumb.validation.gateway import check_gateway
 from rhumb.validation.kubernetes import check_service
 from rhumb.validation.mesh_config import check_mesh_config
@@ -46,6 +48,8 @@ def check(resource: Resource) -> tuple[Finding, ...]:  # noqa: C901 - a table in
             check_workload_group(resource, spec, report)
         case Sidecar() as spec:
             check_sidecar(resource, spec, report)
+        case EnvoyFilter() as spec:
+            check_envoy_filter(resource, spec, report)
         case PeerAuthentication() as spec:
             check_peer_authentication(resource, spec, report)
         case Service() as spec:
