@@ -9,7 +9,7 @@ from rhumb.validation.regex import regex, syntax_error
     "pattern",
     [
         "", "a", "a|b", "(a)", "(?:a)", "(?i)a", "(?i:a)", "(?P<x>a)", "(?<x>a)", "a*", "a*?", "a{2}", "a{2,}", "a{2,3}?",
-        "a{,2}", "{", "a{x}", "[a-z]", "[]a]", "[^]a]", "[a-]", "[-a]", "[[:alpha:]_]", r"[\d\-x]", r"\.", r"\x41", r"\x{1F600}",
+        "a{,2}", "{", "a{x}", "[a-z]", "[]a]", "[^]a]", "[a-]", "[-a]", "[[:alpha:]_]", r"[\d\-x]", r"\.", r"\x41", r"\x{e9}",
         r"\pL", r"\p{Greek}", r"\Qa(\E", r"\A\z\b", r"\012", ".*", "^/a/[^/]+$", "()*", "(|a)+", "é", r"[\]]", "[a\\]b]",
     ],
 )  # fmt: skip
@@ -38,6 +38,9 @@ def test_what_re2_reads_is_accepted(pattern: str) -> None:
         ("(?z)", "invalid or unsupported Perl syntax"),
         ("(?P<a>x)(?P<a>y)", "duplicate named capture: `a`"),
         (r"\1", r"invalid escape sequence: `\1`"),
+        (r"\C", r"invalid escape sequence: `\C`"),
+        (r"\x{1F600}", r"invalid escape sequence: `\x{1F600}` (Envoy looks at bytes)"),
+        (r"\p{Nobody}", r"invalid character class range: `\p{Nobody}`"),
         (r"\y", r"invalid escape sequence: `\y`"),
         (r"[\y]", r"invalid escape sequence: `\y`"),
         ("\\", "trailing backslash"),

@@ -2,19 +2,21 @@
 
 import re
 
+from rhumb.model.formats import refused_variable
 from rhumb.model.kinds.virtual_service import Headers, HttpRewrite
 from rhumb.validation.rules import Report
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~A-Za-z0-9]+")
 _PROBE_NAME = re.compile(r"[-A-Za-z0-9]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+_ARGUMENT = r'(?:[^\\)"]|\\.)*'
 _VARIABLE = re.compile(
-    r"""
-    [^%]                                                  # a literal character
-    | %%                                                  # an escaped percent sign
-    | %[^%(]*%                                            # %VARIABLE%
-    | %[^%(]*\(\ *\[(\ *"(?:[^"\\]|\\.)*"\ *,?)+\ *\]\ *\)\ *%   # %VARIABLE(["a", "b"])%
-    | %[^%(]*\((?:[^)"\\\[]|\\.|"(?:[^"\\]|\\.)*")*\)\ *%       # %VARIABLE(argument)%
+    rf"""
+    [^%] | %%                                  # a literal character, an escaped percent sign
+    | %(?!%)[^%(]*%                            # %VARIABLE%
+    | %(?!%)[^%(]*\(\ *(?:\[\ *"|[^\ \[])      # %VARIABLE(argument)%, %VARIABLE(["a", "b"])%
+      {_ARGUMENT}(?:"\ *,\ *"{_ARGUMENT})*
+      (?:\)|"\ *\]\ *\))\ *%
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -112,7 +114,14 @@ def check_headers(report: Report, at: str, headers: Headers | None) -> None:
         for verb, pairs in (("add", operations.add), ("set", operations.set)):
             for name, text in pairs.items():
                 report.error(f"{at}.{side}.{verb}[{name}]", name_rule(name))
-                report.error(f"{at}.{side}.{verb}[{name}]", value(text))
+                wrong = value(text)
+                report.error(f"{at}.{side}.{verb}[{name}]", wrong)
+                if wrong is None and (refused := refused_variable(text)) is not None:
+                    report.warn(
+                        f"{at}.{side}.{verb}[{name}]",
+                        f"{refused}: the header is left as it is",
+                        "write a percent sign as %%",
+                    )
         for index, name in enumerate(operations.remove):
             report.error(f"{at}.{side}.remove[{index}]", _other_name(name))
 

@@ -53,6 +53,7 @@ _RETRY_ON = frozenset(
     )
 )
 _STATUS_CODES = frozenset(str(status.value) for status in HTTPStatus)
+_REDIRECTS = (301, 302, 303, 307, 308)
 _GRPC_STATUSES = frozenset(
     (
         "ABORTED",
@@ -148,8 +149,7 @@ def _check_match(report: Report, at: str, match: HttpMatchRequest) -> None:
     for field, single in singles.items():
         if single is not None:
             report.error(f"{at}.{field}", _text(single, field))
-    for name, text in match.query_params.items():
-        report.error(f"{at}.queryParams[{name}]", _text(text, "queryParams"))
+    _check_queries(report, f"{at}.queryParams", match.query_params)
     if match.port:
         report.error(f"{at}.port", rules.port(match.port))
     rules.check_labels(report, f"{at}.sourceLabels", match.source_labels)
@@ -158,6 +158,13 @@ def _check_match(report: Report, at: str, match: HttpMatchRequest) -> None:
         report.error(
             f"{at}.sourceNamespace", f"sourceNamespace match {match.source_namespace} is invalid"
         )
+
+
+def _check_queries(report: Report, at: str, queries: Mapping[str, StringMatch]) -> None:
+    for name, text in queries.items():
+        report.error(f"{at}[{name}]", _text(text, "queryParams"))
+    if "" in queries:
+        report.warn(at, "a parameter without a name is never there: this never matches", "name it")
 
 
 def _text(text: StringMatch, where: str) -> str | None:
@@ -226,7 +233,7 @@ def _check_abort(report: Report, at: str, abort: FaultAbort) -> None:
                 "for example 'NOT_FOUND'",
             )
     elif abort.http_status is not None:
-        report.error(f"{at}.httpStatus", _status(abort.http_status))
+        _check_status(report, f"{at}.httpStatus", abort.http_status)
     elif abort.http2_error is None:
         report.warn(at, "abort configured, but error type not set")
 
@@ -238,9 +245,12 @@ def _check_delay(report: Report, at: str, delay: FaultDelay) -> None:
     )
 
 
-def _status(status: int) -> str | None:
-    # 600 passes although the message says otherwise: as in Istio.
-    return None if 200 <= status <= 600 else f"HTTP status {status} is not in range 200-599"
+def _check_status(report: Report, at: str, status: int) -> None:
+    if not 200 <= status <= 600:
+        report.error(at, f"HTTP status {status} is not in range 200-599")
+    elif status == 600:
+        # It passes although the message says otherwise: as in Istio.
+        report.warn(at, "HTTP status 600 is answered as 599: Envoy knows no 600", "write 599")
 
 
 def _check_mirrors(report: Report, at: str, route: HttpRoute) -> None:
@@ -296,6 +306,12 @@ def _check_redirect(
             f"{at}.redirectCode",
             f"{redirect.redirect_code} is not a valid redirect code, must be 3xx",
         )
+    elif redirect.redirect_code and redirect.redirect_code not in _REDIRECTS:
+        report.warn(
+            f"{at}.redirectCode",
+            f"Redirect Code {redirect.redirect_code} is not yet supported: the rule is left out",
+            "use 301, 302, 303, 307 or 308",
+        )
     if redirect.scheme not in ("", "http", "https"):
         report.error(f"{at}.scheme", 'invalid redirect scheme, must be "http" or "https"')
     if redirect.port:
@@ -311,7 +327,7 @@ def _check_direct_response(report: Report, at: str, response: HttpDirectResponse
         report.error(f"{at}.body", f"{large}, must be less than 1MB")
     elif size > 100 << 10:
         report.warn(f"{at}.body", large)
-    report.error(f"{at}.status", _status(response.status))
+    _check_status(report, f"{at}.status", response.status)
 
 
 def _size(body: HttpBody | None) -> int:

@@ -11,12 +11,36 @@ import msgspec
 
 _MAX_DEPTH = 1000
 _MAX_REPEAT = 1000
+_MAX_BYTE = 0xFF
+_MAX_CODE_POINT = 0x10FFFF
 _REPEAT = re.compile(r"\{(\d+)(?:(,)(\d*))?\}", re.ASCII)
 _GROUP_NAME = re.compile(r"\(\?P?<([^>]*)>")
 _FLAGS = re.compile(r"\(\?([a-zA-Z^]*)(?:(-)([a-zA-Z]*))?([:)])")
 _WORD = re.compile(r"\w+")
 _HEX = re.compile(r"\\x(?:\{([0-9a-fA-F]+)\}|([0-9a-fA-F]{2}))")
-_UNICODE_CLASS = re.compile(r"\\[pP](?:\{\^?[A-Za-z_]+\}|[A-Za-z])")
+_UNICODE_CLASS = re.compile(r"\\[pP](?:\{\^?([A-Za-z_]+)\}|([A-Za-z]))")
+_UNICODE = """
+Any C Cc Cf Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm So
+Z Zl Zp Zs Adlam Ahom Anatolian_Hieroglyphs Arabic Armenian Avestan Balinese Bamum Bassa_Vah
+Batak Bengali Bhaiksuki Bopomofo Brahmi Braille Buginese Buhid Canadian_Aboriginal Carian
+Caucasian_Albanian Chakma Cham Cherokee Chorasmian Common Coptic Cuneiform Cypriot Cypro_Minoan
+Cyrillic Deseret Devanagari Dives_Akuru Dogra Duployan Egyptian_Hieroglyphs Elbasan Elymaic
+Ethiopic Georgian Glagolitic Gothic Grantha Greek Gujarati Gunjala_Gondi Gurmukhi Han Hangul
+Hanifi_Rohingya Hanunoo Hatran Hebrew Hiragana Imperial_Aramaic Inherited Inscriptional_Pahlavi
+Inscriptional_Parthian Javanese Kaithi Kannada Katakana Kawi Kayah_Li Kharoshthi
+Khitan_Small_Script Khmer Khojki Khudawadi Lao Latin Lepcha Limbu Linear_A Linear_B Lisu Lycian
+Lydian Mahajani Makasar Malayalam Mandaic Manichaean Marchen Masaram_Gondi Medefaidrin
+Meetei_Mayek Mende_Kikakui Meroitic_Cursive Meroitic_Hieroglyphs Miao Modi Mongolian Mro Multani
+Myanmar Nabataean Nag_Mundari Nandinagari New_Tai_Lue Newa Nko Nushu Nyiakeng_Puachue_Hmong Ogham
+Ol_Chiki Old_Hungarian Old_Italic Old_North_Arabian Old_Permic Old_Persian Old_Sogdian
+Old_South_Arabian Old_Turkic Old_Uyghur Oriya Osage Osmanya Pahawh_Hmong Palmyrene Pau_Cin_Hau
+Phags_Pa Phoenician Psalter_Pahlavi Rejang Runic Samaritan Saurashtra Sharada Shavian Siddham
+SignWriting Sinhala Sogdian Sora_Sompeng Soyombo Sundanese Syloti_Nagri Syriac Tagalog Tagbanwa
+Tai_Le Tai_Tham Tai_Viet Takri Tamil Tangsa Tangut Telugu Thaana Thai Tibetan Tifinagh Tirhuta
+Toto Ugaritic Vai Vithkuqi Wancho Warang_Citi Yezidi Yi Zanabazar_Square
+"""
+_UNICODE_NAMES = frozenset(_UNICODE.split())
+"""Categories and scripts of Unicode 15, which Envoy's RE2 knows."""
 _POSIX_CLASS = re.compile(r"\[:\^?(\w*):\]")
 _POSIX_NAMES = frozenset(
     (
@@ -37,7 +61,7 @@ _POSIX_NAMES = frozenset(
     )
 )
 _CLASS_ESCAPES = frozenset("dDsSwW")
-_OTHER_ESCAPES = frozenset("AbBCQEz")
+_OTHER_ESCAPES = frozenset("AbBz")
 _CONTROL = {"a": 7, "f": 12, "t": 9, "n": 10, "r": 13, "v": 11}
 
 
@@ -190,6 +214,8 @@ class _Scanner:
 
     def _unicode_class(self) -> None:
         match = _UNICODE_CLASS.match(self._pattern, self._at)
+        if match is not None and (match.group(1) or match.group(2)) not in _UNICODE_NAMES:
+            raise _Refusal(f"invalid character class range: `{match.group()}`")
         if match is None:
             raise _Refusal(
                 f"invalid character class range: `{self._pattern[self._at : self._at + 3]}`"
@@ -204,9 +230,12 @@ class _Scanner:
         letter = rest[0]
         match = _HEX.match(self._pattern, self._at)
         octal = re.match(r"0[0-7]{0,2}|[1-7][0-7]{1,2}", rest)
-        if match is not None and int(match.group(1) or match.group(2), 16) <= 0x10FFFF:
+        number = int(match.group(1) or match.group(2), 16) if match is not None else 0
+        if match is not None and number <= _MAX_BYTE:
             self._at = match.end()
-            return int(match.group(1) or match.group(2), 16)
+            return number
+        if match is not None and number <= _MAX_CODE_POINT:
+            raise _Refusal(f"invalid escape sequence: `{match.group()}` (Envoy looks at bytes)")
         if octal is not None:
             self._at += 1 + octal.end()
             return int(octal.group(), 8)
@@ -276,7 +305,7 @@ def _count(match: re.Match[str]) -> int:
 
 def regex(pattern: str, where: str) -> str | None:
     """Check an RE2 expression of the API; `where` names the field in the message."""
-    if len(pattern) > 1024:
+    if len(pattern.encode()) > 1024:
         return f'"{where}": regex is too large, max length allowed is 1024'
     wrong = syntax_error(pattern)
     if wrong is None:

@@ -16,7 +16,11 @@ from rhumb.validation.rules import Report
 def check_gateway_names(
     report: Report, at: str, names: Sequence[str], *, has_gateway_semantics: bool = False
 ) -> None:
-    """Check references to Gateways: `mesh`, a name, or `namespace/name`."""
+    """Check references to Gateways: `mesh`, a name, or `namespace/name`.
+
+    Istio looks no further than the first that is not `namespace/name`; what follows means no Gateway.
+    """
+    say = report.error
     for index, name in enumerate(names):
         where = f"{at}[{index}]"
         namespace, slash, rest = name.partition("/")
@@ -28,14 +32,15 @@ def check_gateway_names(
                     f'using legacy gatewayName format "{name}"; prefer the <namespace>/<name> format: '
                     f'"{parts[1]}/{parts[0]}"',
                 )
-            report.error(where, rules.fqdn(name))
+            say(where, rules.fqdn(name))
+            say = report.warn
             continue
         if not namespace or not rest:
-            report.error(where, "config namespace and gateway name cannot be empty")
+            say(where, "config namespace and gateway name cannot be empty")
         if not rules.is_dns_label(namespace):
-            report.error(where, f'invalid value for namespace: "{namespace}"')
+            say(where, f'invalid value for namespace: "{namespace}"')
         if not rules.is_dns_label(rest) and not has_gateway_semantics:
-            report.error(where, f'invalid value for gateway name: "{rest}"')
+            say(where, f'invalid value for gateway name: "{rest}"')
 
 
 def check_destination(report: Report, at: str, destination: Destination | None) -> None:

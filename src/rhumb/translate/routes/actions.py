@@ -240,7 +240,7 @@ def _direct_response(wanted: HttpDirectResponse) -> DirectResponse:
         body = wanted.body.bytes_
         if wanted.body.string is not None:
             body = wanted.body.string.encode()
-    return DirectResponse(wanted.status, body)
+    return DirectResponse(min(wanted.status, policies.LAST_STATUS), body)
 
 
 def _operation(action: Action, match: RequestMatch, owner: str, port: int) -> str:

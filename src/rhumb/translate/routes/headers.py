@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from rhumb.ir.policy import HeaderChanges, HeaderValue
+from rhumb.model.formats import refused_variable
 from rhumb.model.kinds.virtual_service import HeaderOperations, Headers
 
 
@@ -37,7 +38,7 @@ def _values(operations: HeaderOperations) -> tuple[HeaderValue, ...]:
         HeaderValue(name, value, append)
         for values, append in ((operations.set, False), (operations.add, True))
         for name, value in sorted(values.items())
-        if not _is_internal(name)
+        if not _is_internal(name) and refused_variable(value) is None
     )
 
 

@@ -34,6 +34,8 @@ def applies(seen: Perspective, match: HttpMatchRequest | None, *, gateway: str, 
         return True
     if match.port and match.port != port:
         return False
+    if "" in match.query_params:  # never there, and refused by Envoy
+        return False
     if match.gateways:
         return gateway in match.gateways
     return labels_match(match.source_labels, seen.labels) and (

@@ -15,6 +15,8 @@ from rhumb.model.kinds.virtual_service import (
 from rhumb.translate.routes.matching import text_match
 
 MILLION = 1_000_000
+LAST_STATUS = 599
+"""Validation lets 600 pass, Envoy does not."""
 
 RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 """Istio's default: failures that happened before the server saw the request."""
@@ -119,7 +121,7 @@ def _abort(wanted: FaultAbort | None) -> Abort | None:
         return None
     share = per_million(wanted.percentage.value) if wanted.percentage else 0
     if wanted.http_status is not None:
-        return Abort(share, http_status=wanted.http_status)
+        return Abort(share, http_status=min(wanted.http_status, LAST_STATUS))
     code = grpc_code(wanted.grpc_status or "")
     return None if code is None else Abort(share, grpc_status=code)
 
