@@ -2,6 +2,7 @@ from rhumb.model.proxy import Role
 from rhumb.testing.world import proxy, resources, world
 from rhumb.translate.gateway_servers import Merged, intersection, merge
 from rhumb.translate.perspective import Perspective
+from rhumb.translate.refused import findings
 
 
 def gateway(name: str, year: int, servers: str, namespace: str = "default") -> str:
@@ -105,3 +106,17 @@ spec: {address: 10.0.0.9, labels: {istio: ingressgateway}}
 def test_of_two_overlapping_hosts_the_narrower_is_served() -> None:
     assert intersection(("*.example.com",), ("a.example.com", "b.org")) == ("a.example.com",)
     assert intersection(("a.example.com",), ("*",)) == ("a.example.com",)
+
+
+def test_who_lost_is_told_once_with_the_field_and_a_way_out() -> None:
+    snapshot = world(resources(gateway("old", 2020, HTTP % "a.com"), gateway("new", 2022, TCP)))
+    routers = [
+        snapshot.view(proxy(role=Role.ROUTER, labels={"istio": "ingressgateway", "pod": name}))
+        for name in ("first", "second")
+    ]
+    (found,) = findings(snapshot, [*routers, snapshot.view(proxy())])
+    assert str(found.key) == "Gateway default/new"
+    assert found.field == "spec.servers[0]"
+    assert found.location.line == 7
+    assert found.message == "not in force: port 80 already serves HTTP for default/old"
+    assert found.fix == "give it another port, or let default/old serve its hosts"

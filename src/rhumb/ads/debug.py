@@ -68,6 +68,11 @@ class Plane(Protocol):
         ...
 
     @property
+    def refused(self) -> tuple[Finding, ...]:
+        """Return what the proxies that are connected cannot be given as it is written."""
+        ...
+
+    @property
     def ads(self) -> AdsServer:
         """Return the xDS server."""
         ...
@@ -271,6 +276,7 @@ class Pages:
         return (
             *self._plane.store.findings,
             *self._plane.world.findings,
+            *self._plane.refused,
             *(of_tables(views.known()) if patched else ()),
         )
 

@@ -140,6 +140,11 @@ class AdsServer:
         return frozenset(self._streams)
 
     @property
+    def served(self) -> frozenset[View]:
+        """Return the views that open streams are served."""
+        return frozenset(self._groups)
+
+    @property
     def views(self) -> Views:
         """Return what is served now."""
         return self._views

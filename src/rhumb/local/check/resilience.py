@@ -35,7 +35,7 @@ def _rare_delay(bench: Bench) -> Verdict:
     Were 0.1 taken for 10 %, forty of 400 pages would be late; for 0.1 %, more than seven are less than
     one in a million.
     """
-    seen = bench.gateway.at_once(4, 400)
+    seen = bench.gateway.at_once(40, 400)
     late = sum(s.seconds > _LATE_S for s in seen)
     told = bench.inside("reviews-v2", sys.executable, "-c", _ADMIN)
     found = re.search(r'"fixed_delay":\s*"2s",\s*"percentage":\s*(\{[^}]*\})', told)
@@ -89,13 +89,14 @@ def _retries(bench: Bench) -> Verdict:
     text = f"{whole} of {count} pages have stars (half without it), by {tries} tries"
     # Every second try fails, so each page but at most one takes two; on a slow machine some take more,
     # for a try has half a second.
-    good = whole == count and 2 * count - 1 <= tries <= 3 * count
+    if whole < count or not 2 * count - 1 <= tries <= 3 * count:
+        return Verdict(False, text)
     with bench.fault("ratings-v1", "--delay", "2"):
         before = bench.answered("ratings-v1")
         (slow,) = bench.gateway.ask(1)
         until(lambda: bench.answered("ratings-v1") - before >= 4, 5.0)
         tries = bench.answered("ratings-v1") - before
-    good = good and "ratings" in slow.lacks and tries == 4 and slow.seconds > 4 * 0.5 - 0.05
+    good = "ratings" in slow.lacks and tries == 4 and slow.seconds > 4 * 0.5 - 0.05
     return Verdict(good, f"{text}; a slow one is given up {tries} times, in {slow.seconds:.1f} s")
 
 

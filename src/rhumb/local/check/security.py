@@ -86,6 +86,8 @@ def _credential(bench: Bench) -> Verdict:
     """Then a new Secret, while somebody connects anew for every page."""
     first = bench.home / "first"
     verdict = _pages(bench, first, "Secret")
+    if not verdict.good:
+        return verdict
     second = _make(bench, "second", "--secret", str(bench.home / "second.yaml"))
     gateway = _gateway(bench, first, second)
     load = Load(gateway, lambda seen: seen.whole, reconnect=True)
@@ -95,7 +97,7 @@ def _credential(bench: Bench) -> Verdict:
         bench.place(secret, (bench.home / "second.yaml").read_text())
         renewed = until(lambda: _shows(gateway, second))
         load.more(10)
-    good = verdict.good and renewed and not load.failures
+    good = renewed and not load.failures
     text = "the next Secret in use" if renewed else "the next Secret is not used"
     return Verdict(good, f"{verdict.text}; {text}, {len(load.failures)} of {load.asked} failed")
 
