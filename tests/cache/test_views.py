@@ -50,7 +50,7 @@ class Bench:
         return (Part(view, kind, is_common=False),)
 
     def translate(
-        self, world: object, part: Part, _hosts: object
+        self, world: object, part: Part, _hosts: object, _memory: object
     ) -> Iterable[tuple[str, Iterable[Plan]]]:
         self.translated.append((part.view.namespace, part.kind))
         for name, text in cast("Any", world).texts.items():

@@ -5,7 +5,7 @@ import pytest
 from rhumb.model.codec import parse
 from rhumb.model.proxy import Role
 from rhumb.model.resource import Changes, ResourceSet
-from rhumb.snapshot.affects import ALL, CDS, EDS, LDS, NDS, RDS, SDS
+from rhumb.snapshot.affects import ALL, CDS, EDS, LDS, NDS, RDS, SDS, VHDS
 from rhumb.snapshot.build import World, build, empty
 from rhumb.snapshot.view import View
 from rhumb.xds.types import XdsType
@@ -93,9 +93,9 @@ def test_an_annotation_that_says_nothing_matters_to_nobody() -> None:
 
 
 RULES = {
-    "networking.istio.io/v1 DestinationRule {host: x}": {CDS, EDS, LDS, RDS},
-    "networking.istio.io/v1 VirtualService {hosts: [x], http: []}": {CDS, EDS, RDS},
-    "networking.istio.io/v1 VirtualService {hosts: [x], tcp: [{}]}": {CDS, EDS, LDS, RDS},
+    "networking.istio.io/v1 DestinationRule {host: x}": {CDS, EDS, LDS, RDS, VHDS},
+    "networking.istio.io/v1 VirtualService {hosts: [x], http: []}": {CDS, EDS, RDS, VHDS},
+    "networking.istio.io/v1 VirtualService {hosts: [x], tcp: [{}]}": {CDS, EDS, LDS, RDS, VHDS},
     "security.istio.io/v1 PeerAuthentication {mtls: {mode: STRICT}}": {CDS, EDS, LDS},
     "networking.istio.io/v1 WorkloadGroup {}": set(),
 }

@@ -21,12 +21,13 @@ from rhumb.xds.types import PUSH_ORDER, XdsType
 _NEEDS: Mapping[XdsType, tuple[XdsType, ...]] = {
     XdsType.LDS: (XdsType.CDS, XdsType.EDS),
     XdsType.RDS: (XdsType.CDS, XdsType.EDS, XdsType.LDS),
+    XdsType.VHDS: (XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS),
 }
 """What must have been answered before: a listener or route may name a cluster only once it is there."""
 
 _REMOVED_AFTER: Mapping[XdsType, tuple[XdsType, ...]] = {
-    XdsType.CDS: (XdsType.LDS, XdsType.RDS),
-    XdsType.EDS: (XdsType.CDS, XdsType.LDS, XdsType.RDS),
+    XdsType.CDS: (XdsType.LDS, XdsType.RDS, XdsType.VHDS),
+    XdsType.EDS: (XdsType.CDS, XdsType.LDS, XdsType.RDS, XdsType.VHDS),
     XdsType.SDS: (XdsType.CDS, XdsType.LDS),
     XdsType.RDS: (XdsType.LDS,),
 }
@@ -126,6 +127,8 @@ class Connection:
                 if found is not None:
                     if kind is XdsType.CDS:
                         self._endpoints_follow(before, found, views, now)
+                    elif kind is XdsType.RDS:
+                        self._hosts_follow(found, views)
                     return kind, found
                 # A type that needed nothing may have been what another one waited for.
                 moved = moved or channel.table is not before
@@ -223,6 +226,20 @@ class Connection:
             endpoints.force(names - fresh)
         if fresh:
             self._expected, self._expected_at = self._expected | fresh, now
+
+    def _hosts_follow(self, sent: Response, views: Views) -> None:
+        """See to the virtual hosts of the routes that were just sent.
+
+        Envoy asks for them once on a stream, without names: those of a route that comes later it gets
+        unasked, and what came before the route it has let go by.
+        """
+        channel = self._channels.get(XdsType.VHDS)
+        if channel is None or not sent.changed:
+            return
+        assert self.view is not None
+        routes = tuple(f"{entry.name}/" for entry in sent.changed)
+        known = views.table(self.view, XdsType.VHDS).entries
+        channel.force(name for name in known if name.startswith(routes))
 
     def _rejected(self, kind: XdsType, channel: Channel, error: str) -> None:
         culprits = channel.reject(error)

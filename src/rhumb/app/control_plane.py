@@ -28,10 +28,10 @@ from rhumb.ca.bundle import bundle_pems, keep_current
 from rhumb.ca.metrics import CaMetrics
 from rhumb.ca.server import CertificateService, tls_front
 from rhumb.ca.tokens import TokenBook
-from rhumb.cache.encoded import Encoded
+from rhumb.cache.encoded import Encoded, Pieces
 from rhumb.cache.left_out import of_failure
 from rhumb.cache.views import Failure, Named, Views
-from rhumb.encode.dispatch import encode, left_out
+from rhumb.encode.dispatch import encode, host_bytes, left_out
 from rhumb.model.finding import Finding, Level
 from rhumb.model.proxy import Proxy, Role
 from rhumb.model.resource import Changes
@@ -43,6 +43,7 @@ from rhumb.sources.files import FileSource
 from rhumb.sources.registration import Registration
 from rhumb.sources.store import ConfigStore
 from rhumb.translate import proxy, refused
+from rhumb.translate.memory import Memory
 from rhumb.xds.types import XdsType
 
 _ANYBODY = View(role=Role.AGENT, namespace="")
@@ -77,6 +78,7 @@ class ControlPlane:
         self.authority = CertificateAuthority(settings.ca)
         self.tokens = TokenBook(self.authority.store.tokens)
         self.world: World = empty(settings.root_namespace)
+        self._hosts = Pieces(host_bytes)
         self.encoded = Encoded(self._encode, leave=left_out)
         first = Views(self.world, self, self.encoded, self._failed)
         self.ads = AdsServer(settings.ads, self.clock, first, _Watcher(self))
@@ -125,18 +127,22 @@ class ControlPlane:
         return proxy.parts(snapshot, view, kind)
 
     def translate(
-        self, snapshot: Snapshot, part: proxy.Part, hosts: frozenset[str] | None
+        self,
+        snapshot: Snapshot,
+        part: proxy.Part,
+        hosts: frozenset[str] | None,
+        memory: Memory,
     ) -> Iterable[tuple[str, Iterable[Named]]]:
         """Yield the values of a part, unit by unit."""
         if part.kind is XdsType.PCDS:
             bundle = agent_types.TrustBundle(tuple(bundle_pems(self.authority.bundle)))
             return (("", (bundle,)),)
-        return proxy.translate(snapshot, part, hosts)
+        return proxy.translate(snapshot, part, hosts, memory)
 
     def _encode(self, value: object) -> tuple[str, str, bytes]:
         if isinstance(value, agent_types.AgentValue):
             return agent_types.encode(value)
-        return encode(value)
+        return encode(value, self._hosts)
 
     def _failed(self, failure: Failure) -> None:
         if failure.patch is not None:

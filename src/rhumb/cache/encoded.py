@@ -3,6 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -14,6 +15,8 @@ Spell = Callable[[object], tuple[str, str, bytes]]
 """IR value to (resource name, type URL, serialized message): `encode.dispatch.encode`."""
 Leave = Callable[[object], tuple[LeftOut, ...]]
 """IR value to the patches that do not fit it: `encode.dispatch.left_out`."""
+
+P = TypeVar("P")
 
 
 class Entry(msgspec.Struct, frozen=True, eq=False):
@@ -27,6 +30,35 @@ class Entry(msgspec.Struct, frozen=True, eq=False):
     origin: tuple[Origin, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     """Patches that would have made it invalid."""
+
+
+class Pieces(Generic[P]):
+    """A bounded memo of parts of resources: value to bytes.
+
+    The very same objects come again and again, equal ones of other views now and then: so they are known
+    by identity first, which takes no comparison.
+    """
+
+    def __init__(self, spell: Callable[[P], bytes], limit: int = 100_000) -> None:
+        self._spell = spell
+        self._limit = limit
+        self._objects: dict[int, tuple[P, bytes]] = {}
+        self._values: dict[P, bytes] = {}
+
+    def __call__(self, value: P) -> bytes:
+        """Return the bytes of a value. Raises what the encoder raises."""
+        known = self._objects.get(id(value))
+        if known is not None:
+            return known[1]
+        found = self._values.get(value)
+        if found is None:
+            if len(self._values) >= self._limit:
+                self._values.clear()
+            found = self._values[value] = self._spell(value)
+        if len(self._objects) >= self._limit:
+            self._objects.clear()
+        self._objects[id(value)] = (value, found)  # held: the identity is not given to another
+        return found
 
 
 class Encoded:

@@ -14,6 +14,8 @@ from rhumb.model.proxy import Role
 from rhumb.snapshot.affects import EVERYTHING, Impact
 from rhumb.snapshot.snapshot import Scope, Snapshot
 from rhumb.snapshot.view import View
+from rhumb.translate.memory import Memory
+from rhumb.translate.news import News
 from rhumb.translate.proxy import BY_HOST, Part
 from rhumb.xds.types import XdsType
 
@@ -38,9 +40,12 @@ class Translator(Protocol):
         ...
 
     def translate(
-        self, snapshot: Snapshot, part: Part, hosts: Hosts
+        self, snapshot: Snapshot, part: Part, hosts: Hosts, memory: Memory
     ) -> Iterable[tuple[str, Iterable[Named]]]:
-        """Yield the values of a part unit by unit; `hosts` are the units wanted where they are hosts."""
+        """Yield the values of a part unit by unit; `hosts` are the units wanted where they are hosts.
+
+        The very same tuple of values as last time says that a unit is as it was.
+        """
         ...
 
 
@@ -62,6 +67,9 @@ class _Held(msgspec.Struct, frozen=True, eq=False):
 
     table: Table
     units: Units
+    sources: Mapping[str, tuple[Named, ...]]
+    """What the units were made of, where that may come again."""
+    memory: Memory
     scope: Scope
     since: Impact
     """Nothing (the empty Impact) while it is of this very snapshot."""
@@ -69,7 +77,7 @@ class _Held(msgspec.Struct, frozen=True, eq=False):
     def later(self, impact: Impact) -> "_Held":
         """Return it with one more thing that has happened."""
         since = impact if self.since is _NOTHING else self.since.then(impact)
-        return _Held(self.table, self.units, self.scope, since)
+        return msgspec.structs.replace(self, since=since)
 
 
 class _View(msgspec.Struct, eq=False):
@@ -183,26 +191,29 @@ class Views:
         if before is not None and hosts == _NO_HOSTS:
             return msgspec.structs.replace(before, scope=scope, since=_NOTHING)
         try:
-            made = self._translator.translate(self.snapshot, part, hosts)
+            memory = _memory(part, before, scope)
+            made = self._translator.translate(self.snapshot, part, hosts, memory)
             plans = [(unit, tuple(values)) for unit, values in made]
         except Exception as error:  # noqa: BLE001 - a defect in one type must not stop the others
             self._report(part.kind, None, error, kept=before is not None)
             if before is None:
-                return _Held(Table(part.kind, next(self._numbers), {}), {}, scope, EVERYTHING)
+                nothing = Table(part.kind, next(self._numbers), {})
+                return _Held(nothing, {}, {}, Memory(), scope, EVERYTHING)
             # Made anew at the next change, whatever that is about.
             return msgspec.structs.replace(before, since=EVERYTHING)
-        return self._replaced(part, plans, before, scope, whole=hosts is None)
+        table, units = self._replaced(part, plans, before, whole=hosts is None)
+        sources = dict(plans) if part.kind is XdsType.VHDS else {}
+        return _Held(table, units, sources, memory, scope, _NOTHING)
 
     def _replaced(
         self,
         part: Part,
         plans: list[tuple[str, tuple[Named, ...]]],
         before: _Held | None,
-        scope: Scope,
         *,
         whole: bool,
-    ) -> _Held:
-        """Return the part with some units anew, or all of them."""
+    ) -> tuple[Table, Units]:
+        """Return the table with some units anew, or all of them."""
         old = before.units if before is not None else {}
         last = before.table.entries if before is not None else {}
         units = {} if whole else dict(old)
@@ -212,6 +223,9 @@ class Views:
             removed = {e.name: e for u in old.keys() - {u for u, _ in plans} for e in old[u]}
         for unit, values in plans:
             was = old.get(unit, ())
+            if before is not None and before.sources.get(unit) is values:
+                units[unit] = was
+                continue
             now = tuple(self._entries(part.kind, values, last))
             if len(was) == len(now) and all(map(_same, was, now)):
                 now = was
@@ -224,7 +238,7 @@ class Views:
             else:
                 units.pop(unit, None)
         if before is not None and not changed and not removed:
-            return _Held(before.table, units, scope, _NOTHING)
+            return before.table, units
         entries = dict(last) if not whole else {}
         if whole:
             entries = {e.name: e for unit in units.values() for e in unit}
@@ -236,8 +250,7 @@ class Views:
         step = None
         if before is not None:
             step = Step(before.table.number, tuple(changed), gone)
-        table = Table(part.kind, next(self._numbers), entries, (), step)
-        return _Held(table, units, scope, _NOTHING)
+        return Table(part.kind, next(self._numbers), entries, (), step), units
 
     def _entries(
         self, kind: XdsType, values: Iterable[Named], last: Mapping[str, Entry]
@@ -278,6 +291,19 @@ def _same(one: Entry | None, other: Entry) -> bool:
     return one is other or (
         one is not None and one.version == other.version and one.name == other.name
     )
+
+
+def _memory(part: Part, before: _Held | None, scope: Scope) -> Memory:
+    """Return what to begin a translation with: what was, and what differs since."""
+    if before is None or before.since.is_full:
+        return Memory()
+    impact = before.since
+    news = News(
+        hosts=impact.seen(before.scope, scope),
+        rules_of_others=any(key.kind == "VirtualService" for key in impact.keys),
+        is_wide=part.kind in impact.wide,
+    )
+    return before.memory.since(news, listens=XdsType.LDS in impact.types)
 
 
 def _wanted(part: Part, held: _Held, snapshot: Snapshot) -> Hosts:

@@ -6,6 +6,7 @@ from envoy.config.core.v3.base_pb2 import (
     HeaderValueOption,
     RuntimeFractionalPercent,
 )
+from envoy.config.core.v3.config_source_pb2 import ApiVersion
 from envoy.config.route.v3 import route_components_pb2 as pb
 from envoy.config.route.v3.route_pb2 import RouteConfiguration as RouteConfigurationPb
 from envoy.type.v3.percent_pb2 import FractionalPercent
@@ -19,6 +20,7 @@ from rhumb.ir.policy import HashKind, HashPolicy, HeaderChanges, HeaderValue, Mi
 from rhumb.ir.route import (
     DirectResponse,
     Forward,
+    HostOfRoute,
     Redirect,
     Route,
     RouteConfiguration,
@@ -44,8 +46,18 @@ def route_configuration(plan: RouteConfiguration) -> RouteConfigurationPb:
         ignore_port_in_host_matching=plan.ignores_port,
     )
     out.validate_clusters.value = False
+    if plan.hosts_apart:
+        out.vhds.config_source.ads.SetInParent()
+        out.vhds.config_source.resource_api_version = ApiVersion.V3
     if plan.limits_direct_responses:
         out.max_direct_response_body_size_bytes.value = _MAX_DIRECT_RESPONSE_BYTES
+    return out
+
+
+def host_of_route(plan: HostOfRoute) -> pb.VirtualHost:
+    """Spell a virtual host that comes by VHDS; Envoy removes it only if its name is the resource's."""
+    out = virtual_host(plan.host)
+    out.name = plan.name
     return out
 
 
@@ -72,6 +84,8 @@ def route(plan: Route) -> pb.Route:
     )
     if plan.operation:
         out.decorator.operation = plan.operation
+    if plan.config:
+        out.metadata.filter_metadata["istio"]["config"] = plan.config
     action = plan.action
     if isinstance(action, Forward):
         _forward(action, out.route)

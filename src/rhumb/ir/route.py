@@ -74,6 +74,8 @@ class Route(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     operation: str = ""
     """Name of the operation in traces."""
     stat_prefix: str = ""
+    config: str = ""
+    """Path of the VirtualService that made it: metadata `istio.config`."""
     origin: tuple[Origin, ...] = ()
 
 
@@ -90,11 +92,31 @@ class VirtualHost(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     headers: HeaderChanges = HeaderChanges()
 
 
+class HostOfRoute(msgspec.Struct, frozen=True, cache_hash=True):
+    """A virtual host that is a resource of its own (VHDS)."""
+
+    route: str
+    """Name of the route configuration that it belongs to."""
+    host: VirtualHost
+
+    @property
+    def name(self) -> str:
+        """Return the resource name (Envoy: "route configuration name / alias")."""
+        return f"{self.route}/{self.host.name}"
+
+    @property
+    def origin(self) -> tuple[Origin, ...]:
+        """Return what caused it."""
+        return tuple(dict.fromkeys(o for route in self.host.routes for o in route.origin))
+
+
 class RouteConfiguration(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     """A table of virtual hosts, served over RDS or inline in a listener."""
 
     name: str
     virtual_hosts: tuple[VirtualHost, ...]
+    hosts_apart: bool = False
+    """The virtual hosts come as resources of their own (VHDS); none are inside."""
     ignores_port: bool = True
     """A port in the Host header plays no part in the choice of the virtual host."""
     limits_direct_responses: bool = True

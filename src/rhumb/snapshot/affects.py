@@ -21,7 +21,8 @@ CDS, EDS, LDS, RDS, SDS, NDS = (
     XdsType.SDS,
     XdsType.NDS,
 )
-ALL = frozenset({CDS, EDS, LDS, RDS, SDS, NDS})
+VHDS = XdsType.VHDS
+ALL = frozenset({CDS, EDS, LDS, RDS, VHDS, SDS, NDS})
 
 _TYPES: dict[tuple[str, str], frozenset[XdsType]] = {
     (CORE, "Secret"): frozenset({SDS, LDS, CDS}),
@@ -124,6 +125,11 @@ class Impact(msgspec.Struct, frozen=True, kw_only=True):
             (found := after.service(host)) is not None and namespace in ("", found.namespace)
             for host, namespace in (*self.services, *self.endpoints, *((h, "") for h in self.rules))
         )
+
+    def seen(self, before: Scope, after: Scope) -> frozenset[str]:
+        """Return the hosts whose services or DestinationRules are not as they were for a scope."""
+        found = frozenset(host for host, _ in self.services) | self.rules
+        return found if before is after else found | _differing(before, after)
 
     def hosts(self, kind: XdsType, before: Scope, after: Scope) -> frozenset[str] | None:
         """Return the hosts whose clusters or endpoints may differ for a scope; None: any."""

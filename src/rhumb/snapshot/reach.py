@@ -15,9 +15,9 @@ from rhumb.xds.types import XdsType
 Services = Mapping[str, tuple[Service, ...]]
 """By host name."""
 
-_ROUTES = frozenset({XdsType.CDS, XdsType.EDS, XdsType.RDS})
+_ROUTES = frozenset({XdsType.CDS, XdsType.EDS, XdsType.RDS, XdsType.VHDS})
 """A VirtualService is seen in routes; through a Sidecar it brings services in, which its scope tells."""
-_RULES = frozenset({XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS})
+_RULES = frozenset({XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS, XdsType.VHDS})
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):

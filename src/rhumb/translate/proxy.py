@@ -9,7 +9,7 @@ from rhumb.ir.cluster import Cluster
 from rhumb.ir.endpoint import LoadAssignment
 from rhumb.ir.listener import FilterChain, HttpConnectionManager, Listener
 from rhumb.ir.patch import Added, Patched
-from rhumb.ir.route import RouteConfiguration
+from rhumb.ir.route import HostOfRoute, RouteConfiguration
 from rhumb.ir.secret import Secret
 from rhumb.ir.tls import SecretRef, SecretSource, Validation
 from rhumb.model.proxy import Role
@@ -18,13 +18,14 @@ from rhumb.snapshot.view import View
 from rhumb.translate import clusters, endpoints, gateway_servers, name_table, secrets
 from rhumb.translate.listeners import gateway as gateway_listeners
 from rhumb.translate.listeners import inbound, outbound
+from rhumb.translate.memory import Memory
 from rhumb.translate.patches import ADDING, Patches
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.routes import gateway as gateway_routes
 from rhumb.translate.routes.outbound import OutboundRoutes
 from rhumb.xds.types import XdsType
 
-Made = Cluster | LoadAssignment | Listener | RouteConfiguration | Secret | NameTable
+Made = Cluster | LoadAssignment | Listener | RouteConfiguration | HostOfRoute | Secret | NameTable
 Value = Made | Patched | Added
 Names = frozenset[str] | None
 Units = Iterable[tuple[str, tuple[Value, ...]]]
@@ -51,24 +52,35 @@ def parts(snapshot: Snapshot, view: View, kind: XdsType) -> tuple[Part, ...]:
     found = []
     if kind in own or (view.patches and kind in ADDING):
         found.append(Part(view, kind, is_common=False))
-    if kind in common:
+    if kind in common and (kind is not XdsType.VHDS or takes_hosts_apart(view)):
         found.append(Part(snapshot.common(view), kind, is_common=True))
     return tuple(found)
 
 
-def translate(snapshot: Snapshot, part: Part, hosts: Names = None) -> Units:
+def translate(
+    snapshot: Snapshot, part: Part, hosts: Names = None, memory: Memory | None = None
+) -> Units:
     """Yield the resources of a part in units that change together, each under the name of its unit.
 
     Clusters and endpoints come by host name, and `hosts` (None: all) tells which of them to yield;
-    a host that is none any more has an empty unit. Everything else is one unit.
+    a host that is none any more has an empty unit. Virtual hosts are a unit each, everything else is
+    one. What is written into `memory` makes the next translation of the part cheaper, with its
+    `news` told.
     """
     patches = Patches(snapshot, part.view)
     if part.is_common and part.kind in BY_HOST:
         for host, values in BY_HOST[part.kind](snapshot, part.view, hosts):
             yield host, tuple(patches.applied(values))
         return
+    seen = Perspective(snapshot, part.view)
+    if part.is_common and part.kind is XdsType.VHDS:
+        yield from _hosts_of_routes(seen, memory or Memory())
+        return
+    if part.is_common and part.kind is XdsType.RDS:
+        yield "", tuple(patches.applied(_routes(seen, memory or Memory())))
+        return
     make = (_COMMON if part.is_common else _OWN).get(part.kind)
-    made = make(Perspective(snapshot, part.view)) if make is not None else ()
+    made = make(seen) if make is not None else ()
     added = () if part.is_common else tuple(patches.added(part.kind))
     if added:
         taken = _common_names(snapshot, part)
@@ -99,18 +111,51 @@ def listeners(seen: Perspective) -> tuple[Listener, ...]:
     return (*inbound.listeners(seen), *outbound.listeners(seen))
 
 
-def _routes(seen: Perspective) -> Iterator[RouteConfiguration]:
-    """Yield the route configurations that the listeners ask for."""
-    if seen.view.role is Role.ROUTER:
-        by_route = gateway_servers.merge(seen).by_route()
-        for name in sorted(_asked(listeners(seen))):
-            yield gateway_routes.configuration(seen, name, by_route[name])
-        return
-    tables = OutboundRoutes(seen)
-    for name in sorted(_asked(outbound.listeners(seen))):
-        found = tables.configuration(name)
-        if found is not None:
-            yield found
+def _gateway_routes(seen: Perspective) -> Iterator[RouteConfiguration]:
+    """Yield the route configurations that a gateway's listeners ask for."""
+    by_route = gateway_servers.merge(seen).by_route()
+    for name in sorted(_asked(listeners(seen))):
+        yield gateway_routes.configuration(seen, name, by_route[name])
+
+
+def _routes(seen: Perspective, memory: Memory) -> Iterator[RouteConfiguration]:
+    """Yield the route configurations that a sidecar's listeners ask for."""
+    for found in _remembered(seen, memory).values():
+        yield _without_hosts(found) if takes_hosts_apart(seen.view) else found
+
+
+def _remembered(seen: Perspective, memory: Memory) -> Mapping[str, RouteConfiguration]:
+    """Return the outbound route configurations by name, and write down what they were made of."""
+    if memory.asked is None:
+        memory.asked = frozenset(_asked(outbound.listeners(seen)))
+    made = OutboundRoutes(seen, memory.tables, memory.configurations, memory.news)
+    found = {name: made.configuration(name) for name in sorted(memory.asked)}
+    memory.tables = made.tables
+    memory.configurations = {n: one for n, one in found.items() if one is not None}
+    return memory.configurations
+
+
+def _without_hosts(found: RouteConfiguration) -> RouteConfiguration:
+    return msgspec.structs.replace(found, virtual_hosts=(), hosts_apart=True)
+
+
+def takes_hosts_apart(view: View) -> bool:
+    """Tell whether virtual hosts are resources of their own: where the client can, and no patch is on them."""
+    return view.capabilities.vhds and view.role is Role.SIDECAR and not view.patches
+
+
+def _hosts_of_routes(seen: Perspective, memory: Memory) -> MadeUnits:
+    """Yield each virtual host as a unit; the very same values while nothing about it differs."""
+    known, found = memory.hosts, {}
+    for route, configuration in _remembered(seen, memory).items():
+        for host in configuration.virtual_hosts:
+            name = f"{route}/{host.name}"
+            before = known.get(name)
+            if before is None or before[0].host is not host:
+                before = (HostOfRoute(route, host),)
+            found[name] = before
+    memory.hosts = found
+    yield from found.items()
 
 
 def _asked(found: Iterable[Listener]) -> set[str]:
@@ -180,12 +225,11 @@ def _endpoints(snapshot: Snapshot, view: View, hosts: Names) -> MadeUnits:
 _OWN: Mapping[XdsType, Callable[[Perspective], Iterable[Made]]] = {
     XdsType.CDS: lambda seen: clusters.own(seen.snapshot, seen.view),
     XdsType.LDS: _own_listeners,
-    XdsType.RDS: _routes,
+    XdsType.RDS: _gateway_routes,
     XdsType.SDS: _own_secrets,
 }
 _COMMON: Mapping[XdsType, Callable[[Perspective], Iterable[Made]]] = {
     XdsType.LDS: outbound.listeners,
-    XdsType.RDS: _routes,
     XdsType.SDS: _common_secrets,
     XdsType.NDS: lambda seen: (name_table.name_table(seen.snapshot, seen.view),),
 }
@@ -196,7 +240,7 @@ BY_HOST: Mapping[XdsType, Callable[[Snapshot, View, Names], MadeUnits]] = {
 _OF: Mapping[Role, tuple[frozenset[XdsType], frozenset[XdsType]]] = {
     Role.SIDECAR: (
         frozenset({XdsType.CDS, XdsType.LDS, XdsType.SDS}),
-        frozenset({XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS, XdsType.SDS}),
+        frozenset({XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS, XdsType.VHDS, XdsType.SDS}),
     ),
     # What gateways serve depends on all of a view; where they send to does not.
     Role.ROUTER: (

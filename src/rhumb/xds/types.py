@@ -10,6 +10,8 @@ class XdsType(enum.StrEnum):
     EDS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
     LDS = "type.googleapis.com/envoy.config.listener.v3.Listener"
     RDS = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+    VHDS = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
+    """Virtual hosts of route configurations, for clients that take them one by one."""
     SDS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
     ECDS = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
     NDS = "type.googleapis.com/istio.networking.nds.v1.NameTable"
@@ -42,4 +44,4 @@ Healthy: no error_detail. Unhealthy: error_detail.message says why (Istio's conv
 
 WILDCARD = "*"
 
-_WILDCARD = frozenset({XdsType.CDS, XdsType.LDS, XdsType.NDS, XdsType.PCDS})
+_WILDCARD = frozenset({XdsType.CDS, XdsType.LDS, XdsType.VHDS, XdsType.NDS, XdsType.PCDS})

@@ -1,0 +1,347 @@
+"""The virtual hosts of an egress listener: hosts of VirtualServices, and services that none mentions.
+
+A table is made from the one before where there is one: routes are translated again only where something
+that they were made of differs, and the domains only where hosts or services differ.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from rhumb.base import hosts
+from rhumb.ir.route import Route, VirtualHost
+from rhumb.model.resource import Key
+from rhumb.model.service import Port, Protocol, Service
+from rhumb.snapshot.snapshot import EgressListener, Routing
+from rhumb.translate.news import EVERYTHING, News
+from rhumb.translate.perspective import Perspective, covering
+from rhumb.translate.routes import domains
+from rhumb.translate.routes.actions import Setting, default_route
+from rhumb.translate.routes.matching import MESH
+from rhumb.translate.routes.rules import routes as rule_routes
+
+HTTP_PORT = 80
+"""Hosts that no registry knows get virtual hosts on this port alone."""
+
+Maker = Key | tuple[str, int]
+"""What has routes: a VirtualService, or a service's port that none mentions."""
+Services = Mapping[str, Service]
+
+
+class _Made(msgspec.Struct, frozen=True, eq=False):
+    """Routes, and what they were made of."""
+
+    routes: tuple[Route, ...]
+    source: Routing | Service
+    asked: frozenset[str]
+    """Hosts of the services that were looked at."""
+    number: int = 0
+    """Port of the service."""
+    delegates: bool = False
+    """Rules of other VirtualServices are among them."""
+
+
+class _Group(msgspec.Struct, frozen=True, eq=False):
+    """Virtual hosts that share their routes."""
+
+    port: int
+    hosts: tuple[str, ...]
+    services: tuple[Service, ...]
+    maker: Maker
+
+
+class HostTable:
+    """The virtual hosts of one egress listener on one port (0: all its ports), sorted by name."""
+
+    def __init__(
+        self,
+        listener: EgressListener,
+        services: tuple[Service, ...],
+        made: Mapping[Maker, _Made],
+        placed: Iterable[tuple[VirtualHost, Maker]],
+    ) -> None:
+        self.listener = listener
+        self.services = services
+        """All that the view sees."""
+        self.made = made
+        self.placed = tuple(placed)
+        """Each virtual host with what its routes are of."""
+        self.hosts = tuple(host for host, _ in self.placed)
+        self._by_domain: dict[str, VirtualHost] | None = None
+
+    @property
+    def by_domain(self) -> Mapping[str, VirtualHost]:
+        """Return the virtual hosts by each of their domains."""
+        if self._by_domain is None:
+            self._by_domain = {domain: host for host in self.hosts for domain in host.domains}
+        return self._by_domain
+
+
+NO_HOSTS = HostTable(EgressListener(), (), {}, ())
+
+
+def host_table(
+    seen: Perspective,
+    listener: EgressListener,
+    port: int,
+    before: HostTable = NO_HOSTS,
+    news: News = EVERYTHING,
+) -> HostTable:
+    """Return the table of a listener, taking over from an earlier one what is as it was."""
+    return _Builder(seen, listener, port, before, news).table()
+
+
+class _Builder:
+    """Makes one table and is dropped with it."""
+
+    def __init__(
+        self,
+        seen: Perspective,
+        listener: EgressListener,
+        port: int,
+        before: HostTable,
+        news: News,
+    ) -> None:
+        self._seen = seen
+        self._listener = listener
+        self._port = port
+        self._before = before
+        self._news = news
+        self._asked: set[str] = set()
+        self._made: dict[Maker, _Made] = {}
+        self._known: Mapping[str, VirtualHost] = {}
+        self._setting = Setting(seen, port, self._service)
+
+    def table(self) -> HostTable:
+        """Return the table."""
+        placed = self._followed()
+        if placed is None:
+            self._known = {host.name: host for host in self._before.hosts}
+            placed = sorted(self._placed(), key=lambda place: place[0].name)
+        return HostTable(self._listener, self._seen.scope.services, self._made, placed)
+
+    # --- routes --------------------------------------------------------------------------
+
+    def _service(self, host: str) -> Service | None:
+        self._asked.add(host)
+        return self._seen.scope.service(host)
+
+    def _of_rules(self, routing: Routing) -> tuple[Route, ...]:
+        maker = routing.resource.key
+        found = self._kept(maker, routing)
+        if found is None:
+            self._asked.clear()
+            made = rule_routes(self._setting, routing, gateway=MESH)
+            delegates = any(rule.delegate is not None for rule in routing.spec.http)
+            found = _Made(made, routing, frozenset(self._asked), delegates=delegates)
+        self._made[maker] = found
+        return found.routes
+
+    def _of_service(self, service: Service, number: int) -> Maker:
+        maker = (service.hostname, number)
+        found = self._kept(maker, service)
+        if found is None:
+            route = default_route(self._setting, service, number)
+            found = _Made((route,), service, frozenset({service.hostname}), number)
+        self._made[maker] = found
+        return maker
+
+    def _kept(self, maker: Maker, source: Routing | Service) -> _Made | None:
+        """Return earlier routes if all that they were made of is as it was."""
+        found = self._before.made.get(maker)
+        if found is None or found.source is not source:
+            return None
+        if found.delegates and self._news.rules_of_others:
+            return None
+        return found if self._news.hosts.isdisjoint(found.asked) else None
+
+    # --- virtual hosts -------------------------------------------------------------------
+
+    def _followed(self) -> Iterable[tuple[VirtualHost, Maker]] | None:
+        """Return the virtual hosts of the table before with their routes as they are now.
+
+        None where hosts or services are not the same: then domains may belong to others.
+        """
+        before, routing = self._before, self._listener.routing
+        earlier = before.listener.routing
+        if not (
+            _identical(self._listener.services, before.listener.services)
+            and _identical(self._seen.scope.services, before.services)
+            and len(routing) == len(earlier)
+            and all(map(_same_hosts, routing, earlier))
+        ):
+            return None
+        for each in routing:
+            old = before.made.get(each.resource.key)
+            if old is not None and bool(self._of_rules(each)) != bool(old.routes):
+                return None
+        for old in before.made.values():
+            if isinstance(old.source, Service):
+                self._of_service(old.source, old.number)
+        fresh = {m for m, made in self._made.items() if made is not before.made[m]}
+        if not fresh:
+            return before.placed
+        return [
+            (self._replaced(place[0], place[1]), place[1]) if place[1] in fresh else place
+            for place in before.placed
+        ]
+
+    def _replaced(self, host: VirtualHost, maker: Maker) -> VirtualHost:
+        routes = self._made[maker].routes
+        return VirtualHost(name=host.name, domains=host.domains, routes=routes)
+
+    def _placed(self) -> Iterator[tuple[VirtualHost, Maker]]:
+        seen, port = self._seen, self._port
+        services = {s.hostname: s for s in self._listener.services if not port or s.port(port)}
+        groups = list(self._groups(services))
+        claimed = domains.Claimed(
+            text
+            for g in groups
+            for s in g.services
+            for text in (s.hostname, f"{s.hostname}:{g.port}")
+        )
+        taken: set[str] = set()
+        for group in groups:
+            for host in group.hosts:
+                free = claimed.claim(domains.with_port(host.lower(), 0))
+                yield from self._host(group, host.lower(), free, taken)
+            for service in group.services:
+                all_domains, spellings = domains.of_service(
+                    service,
+                    seen.aliases(service),
+                    seen.addresses(service),
+                    seen.view,
+                    0 if port else group.port,
+                )
+                free = claimed.claim(all_domains, spellings)
+                yield from self._host(group, service.hostname, free, taken)
+
+    def _host(
+        self,
+        group: _Group,
+        host: str,
+        free: tuple[str, ...],
+        taken: set[str],
+    ) -> Iterator[tuple[VirtualHost, Maker]]:
+        found = _shown(free, group, self._port)
+        name = f"{host}:{group.port}"
+        if name in taken or not found:
+            return
+        taken.add(name)
+        routes = self._made[group.maker].routes
+        before = self._known.get(name)
+        if before is not None and before.routes is routes and before.domains == found:
+            yield before, group.maker
+        else:
+            yield VirtualHost(name=name, domains=found, routes=routes), group.maker
+
+    def _groups(self, services: Services) -> Iterator[_Group]:
+        owner = _owners(self._listener.routing, services.values())
+        left = dict(services)
+        wild = [name for name in services if hosts.is_wildcard(name)]
+        port = self._port
+        for routing in self._listener.routing:
+            found_hosts, found = _split(routing, services, owner)
+            if port != HTTP_PORT and not _touches(routing, services, wild):
+                continue
+            if not self._of_rules(routing):
+                continue
+            by_port = _by_port(found, port)
+            if not by_port and port == HTTP_PORT:
+                by_port = {HTTP_PORT: ()}
+            for number, group in by_port.items():
+                yield _Group(number, found_hosts, group, routing.resource.key)
+                for service in group:
+                    left.pop(service.hostname, None)
+        for service in left.values():
+            if self._seen.is_alias(service) and self._seen.concrete(service) is not service:
+                continue
+            for served in _http_ports(service, port):
+                maker = self._of_service(service, served.number)
+                yield _Group(served.number, (), (service,), maker)
+
+
+def _same_hosts(one: Routing, other: Routing) -> bool:
+    return one is other or (
+        one.resource.key == other.resource.key and one.spec.hosts == other.spec.hosts
+    )
+
+
+def _identical(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
+    if one is other:
+        return True
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
+
+
+def _shown(found: tuple[str, ...], group: _Group, port: int) -> tuple[str, ...]:
+    """On a listener for all ports only port 80 may be called without writing the port."""
+    if port or group.port == HTTP_PORT:
+        return found
+    return tuple(d for d in found if d.endswith(f":{group.port}"))
+
+
+def _http_ports(service: Service, port: int) -> Iterator[Port]:
+    for served in service.ports:
+        if port in (0, served.number) and (
+            served.protocol.is_http or served.protocol is Protocol.AUTO
+        ):
+            yield served
+
+
+def _by_port(services: Iterable[Service], port: int) -> dict[int, tuple[Service, ...]]:
+    found: dict[int, tuple[Service, ...]] = {}
+    for service in services:
+        for served in _http_ports(service, port):
+            found[served.number] = (*found.get(served.number, ()), service)
+    return found
+
+
+def _owners(routing: Iterable[Routing], services: Iterable[Service]) -> dict[str, Routing]:
+    """Return for each service the VirtualService whose host fits it best; the first of equals wins."""
+    by_host: dict[str, Routing] = {}
+    for each in routing:
+        for host in each.spec.hosts:
+            by_host.setdefault(host.lower(), each)
+    wildcards = [host for host in by_host if hosts.is_wildcard(host)]
+    found: dict[str, Routing] = {}
+    for service in services:
+        name = service.hostname.lower()
+        best = name if name in by_host else covering(wildcards, name)
+        if best is not None:
+            found[service.hostname] = by_host[best]
+    return found
+
+
+def _split(
+    routing: Routing, services: Services, owner: dict[str, Routing]
+) -> tuple[tuple[str, ...], tuple[Service, ...]]:
+    """Split the hosts of a VirtualService into names that no registry knows, and services."""
+    unknown: list[str] = []
+    known: dict[str, Service] = {}
+    for host in routing.spec.hosts:
+        lower = host.lower()
+        if not hosts.is_wildcard(host):
+            if lower in services:
+                known[lower] = services[lower]
+            else:
+                unknown.append(host)
+            continue
+        matched = [s for name, s in services.items() if hosts.covers(lower, name)]
+        if not matched:
+            unknown.append(lower)
+        known |= {s.hostname: s for s in matched if owner.get(s.hostname) is routing}
+    return tuple(unknown), tuple(known.values())
+
+
+def _touches(routing: Routing, services: Services, wild: Iterable[str]) -> bool:
+    """Tell whether some host of a VirtualService is, or matches, one of the services."""
+    for host in routing.spec.hosts:
+        lower = host.lower()
+        if lower in services:
+            return True
+        if hosts.is_wildcard(host):
+            if any(hosts.overlap(lower, name) for name in services):
+                return True
+        elif any(hosts.covers(name, lower) for name in wild):
+            return True
+    return False
