@@ -131,7 +131,7 @@ def _try_namespaces() -> None:
         map_user(0, uid, 0, gid)
         mount("none", "/", flags=MS_REC | MS_PRIVATE)
     except OSError as error:
-        sys.stdout.write(str(error))
+        sys.stdout.write(error.strerror or str(error))
 
 
 def _hint() -> str:

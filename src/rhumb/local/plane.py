@@ -36,6 +36,7 @@ class ControlPlane:
         self._folders: tuple[str, ...] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._keeping: asyncio.Task[None] | None = None
+        self._ended = False
 
     @property
     def pid(self) -> int | None:
@@ -48,11 +49,10 @@ class ControlPlane:
         Proxies keep what they have meanwhile. Raises RhumbError when it does not start.
         """
         wanted = tuple(folders)
-        if wanted == self._folders and self._keeping is not None:
-            return
-        await self.stop()
-        self._folders = wanted
-        self._keeping = self._nursery.start("keep", self._keep(wanted))
+        if wanted != self._folders or self._keeping is None:
+            await self.stop()
+            self._folders = wanted
+            self._keeping = self._nursery.start("keep", self._keep(wanted))
         await self._wait()
 
     async def stop(self) -> None:
@@ -79,7 +79,7 @@ class ControlPlane:
                     self._command(folders), Place(), streams=(None, log.fileno(), log.fileno())
                 )
             code = await wait_exit(self._process)
-            self._process = None
+            self._process, self._ended = None, True
             _log.error("the control plane ended (%s); it is started again", code)
             await asyncio.sleep(next(delays))
 
@@ -89,9 +89,11 @@ class ControlPlane:
         return [*command, *read, *self._plane.options]
 
     async def _wait(self) -> None:
+        """Wait until it listens; should it end before, it tried and will go on trying."""
         target = http.Target(host=self._plane.address, port=self._plane.secure)
         deadline = self._clock.monotonic() + _READY_S
-        while self._clock.monotonic() < deadline:
+        self._ended = False
+        while not self._ended and self._clock.monotonic() < deadline:
             try:
                 connection = await http.connect(target)
             except OSError:
