@@ -63,7 +63,9 @@ def _field(message: Message, field: Field, at: str) -> Iterator[str]:
             yield from _repeated(value, field, rules, at)
         return
     if field.has_presence and not message.HasField(field.name):
-        if rules.message.required or rules.any.required or rules.duration.required:
+        required = rules.message.required or rules.any.required or rules.duration.required
+        # Of the members of a oneof one alone is there, and its rules alone count.
+        if required and field.containing_oneof is None:
             yield f"{at}: is required"
         return
     yield from _value(value, field, rules, at)
