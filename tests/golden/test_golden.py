@@ -21,10 +21,12 @@ from rhumb.ir.endpoint import LoadAssignment
 from rhumb.ir.listener import Listener
 from rhumb.ir.route import RouteConfiguration
 from rhumb.ir.secret import Secret
+from rhumb.model.finding import Level
 from rhumb.model.proxy import Role
 from rhumb.testing import envoy, golden
 from rhumb.testing.world import mesh_config, proxy, resources, world
 from rhumb.translate.proxy import resources as translated
+from rhumb.validation.load import Loader
 from rhumb.xds.types import XdsType
 
 CASES = sorted(p.parent for p in Path(__file__).parent.glob("*/input.yaml"))
@@ -33,7 +35,10 @@ CASES = sorted(p.parent for p in Path(__file__).parent.glob("*/input.yaml"))
 @pytest.mark.envoy
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
 def test_case(case: Path, bless: bool) -> None:
-    found = resources((case / "input.yaml").read_text())
+    text = (case / "input.yaml").read_text()
+    refused = [f.text() for d in Loader().load(text) for f in d.findings if f.level is Level.ERROR]
+    assert refused == []
+    found = resources(text)
     if (case / "mesh.yaml").exists():
         found += mesh_config((case / "mesh.yaml").read_text())
     snapshot = world(found)

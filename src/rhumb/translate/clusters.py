@@ -196,7 +196,7 @@ def _config(found: Policy | None) -> str:
     if found is None:
         return ""
     meta = found.resources[0].meta
-    return f"/apis/networking.istio.io/v1/namespaces/{meta.namespace}/destination-rule/{meta.name}"
+    return names.config_path("destination-rule", meta.namespace, meta.name)
 
 
 def _origins(

@@ -270,6 +270,11 @@ def listener(address: str, port: int) -> str:
     return f"[{address}]_{port}" if ":" in address else f"{address}_{port}"
 
 
+def config_path(kind: str, namespace: str, name: str) -> str:
+    """Name an object in metadata, as Istio's tools read it: `kind` is `virtual-service` and so on."""
+    return f"/apis/networking.istio.io/v1/namespaces/{namespace}/{kind}/{name}"
+
+
 def inbound_virtual_host(port: int) -> str:
     """Name the only virtual host of an inbound route: `inbound|http|PORT`."""
     return f"inbound|http|{port}"

@@ -83,7 +83,6 @@ def route(
     match: RequestMatch,
     *,
     owner: str,
-    stat_prefix: str,
     origin: tuple[Origin, ...],
 ) -> Route | None:
     """Translate one rule for one of its conditions; None when it can do nothing (unknown redirect code)."""
@@ -98,7 +97,6 @@ def route(
         fault=policies.fault(rule.fault),
         cors=policies.cors(rule.cors_policy),
         operation=_operation(action, match, owner, setting.port),
-        stat_prefix=stat_prefix,
         origin=origin,
     )
 
