@@ -17,6 +17,7 @@ from rich.table import Table
 from rhumb.base.errors import RhumbError
 from rhumb.cli import tables
 from rhumb.cli.printer import Exit, say
+from rhumb.cli.up import CAPTURE, start
 from rhumb.local import control, state, traffic, up
 from rhumb.local.check import run as check
 from rhumb.local.state import State
@@ -29,22 +30,33 @@ _PACE_S = 0.1
 @click.command(epilog="Example: rhumb demo --check")
 @click.option("--check", "checks", is_flag=True, help="Run every scenario once, then end.")
 @click.option("--quiet", is_flag=True, help="No traffic of our own.")
-def command(checks: bool, quiet: bool) -> None:
-    """Run the Bookinfo sample as a mesh on this machine, until Ctrl-C."""
+@CAPTURE
+def command(checks: bool, quiet: bool, capture: str) -> None:
+    """Run the Bookinfo sample as a mesh on this machine, until Ctrl-C.
+
+    With --check it runs a copy on free ports, switches every scenario on and off under load, and prints
+    a line for each with what it saw; it needs namespaces, and ends with 0 or 1. For --capture see
+    `rhumb up --help`.
+    """
     samples = _samples()
     if checks:
+        if capture == "none":
+            raise click.UsageError("--check tries what takes namespaces: leave --capture none out.")
         sys.exit(Exit.OK if check.run(samples, click.echo) else Exit.FOUND)
     file = samples / "rhumb.yaml"
     found = state.of(file)
     say("starting Bookinfo as a mesh: seven proxies, mutual TLS between them ...")
     began = time.monotonic()
-    status = up.up(file, found, with_parent=True, progress=lambda _status: None)
-    page = _page(status)
-    _wait_for(page)
-    click.echo(f"ready after {time.monotonic() - began:.1f} s; the page: {page}")
-    click.echo(f"routes to try: copy a file of {samples / 'scenarios'}/*/ into {samples / 'mesh'}")
-    click.echo("in another terminal: rhumb ps, rhumb status, rhumb logs; Ctrl-C ends the demo\n")
     try:
+        page = _page(start(file, found, capture, with_parent=True))
+        _wait_for(page)
+        click.echo(f"ready after {time.monotonic() - began:.1f} s; the page: {page}")
+        click.echo(
+            f"routes to try: copy a file of {samples / 'scenarios'}/*/ into {samples / 'mesh'}"
+        )
+        click.echo(
+            "in another terminal: rhumb ps, rhumb status, rhumb logs; Ctrl-C ends the demo\n"
+        )
         _watch(found, page, quiet=quiet)
     except KeyboardInterrupt:
         say("stopping ...")

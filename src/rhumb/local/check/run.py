@@ -15,6 +15,7 @@ from rhumb.local.check import resilience, routing, security
 from rhumb.local.check.bench import Bench, UnexpectedError, copy, until
 from rhumb.local.check.client import Load
 from rhumb.local.check.scenario import Scenario, Verdict
+from rhumb.model.proxy import Interception
 
 Say = Callable[[str], None]
 SCENARIOS: Mapping[str, Scenario] = {
@@ -54,7 +55,7 @@ def running(samples: Path) -> Iterator[Bench]:
         found = state.of(file)
         bench = Bench(file.parent, found, port, tls_port)
         try:
-            up.up(file, found, with_parent=True, progress=lambda _status: None)
+            up.up(file, found, capture=Interception.REDIRECT, with_parent=True)
             if not until(lambda: bench.gateway.ask(1)[0].whole):
                 raise RhumbError("the mesh has started, but there is no page")
             yield bench
