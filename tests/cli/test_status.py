@@ -8,7 +8,7 @@ import pytest
 
 from rhumb.base.errors import RhumbError
 from rhumb.cli.printer import Exit
-from rhumb.cli.status import fetch_from, rows, show
+from rhumb.cli.status import fetch_from, problems, rows, show
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -116,3 +116,22 @@ def test_another_servers_answer_and_no_answer_say_what_to_do() -> None:
     with pytest.raises(RhumbError, match=r"no control plane answers at 127\.0\.0\.1:1:") as caught:
         fetch_from("127.0.0.1:1")("/debug/syncz")
     assert "--control-plane" in caught.value.hint
+
+
+def test_what_is_wrong_with_the_configuration_stands_below_errors_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = [
+        {"level": "info", "message": "advice"},
+        {"level": "warning", "object": "Gateway a/b", "message": "loses", "file": "g.yaml", "line": 3},
+        {"level": "error", "message": "broken", "fix": "repair it"},
+        *({"level": "warning", "message": f"more {n}"} for n in range(20)),
+    ]  # fmt: skip
+    wrong = problems(msgspec.json.encode(found))
+    assert show(rows(page(stream())), "table", NOW, wrong) is Exit.OK
+    lines = capsys.readouterr().out.splitlines()[3:]
+    assert lines[0] == "error: broken (repair it)"
+    assert lines[1] == "g.yaml:3: warning: Gateway a/b: loses"
+    assert lines[-1] == "and 2 more: see /debug/findings of the control plane"
+    show(rows(page(stream())), "json", NOW, wrong)
+    assert "broken" not in capsys.readouterr().out

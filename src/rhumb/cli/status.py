@@ -12,9 +12,11 @@ from rhumb.base.errors import RhumbError
 from rhumb.cli.printer import Exit
 
 PAGE = "/debug/syncz"
+FINDINGS = "/debug/findings"
 DEFAULT_ADDRESS = "127.0.0.1:15014"
 TYPES = ("CDS", "EDS", "LDS", "RDS")
 _OTHERS = ("SDS", "ECDS", "NDS", "PCDS")
+_MOST_FINDINGS = 20
 _COLOURS = {"SYNCED": "green", "STALE": "yellow", "NACK": "red"}
 
 Fetch = Callable[[str], bytes]
@@ -64,6 +66,31 @@ class Row(msgspec.Struct, kw_only=True):
     pushes: int
     last_push_seconds: float | None
     types: dict[str, Kind]
+
+
+class Problem(msgspec.Struct, kw_only=True):
+    """What is wrong with the configuration in force."""
+
+    level: str
+    file: str = ""
+    line: int = 0
+    object: str = ""
+    field: str = ""
+    message: str
+    fix: str = ""
+
+    def text(self) -> str:
+        """Return it on one line."""
+        where = f"{self.file}:{self.line}: " if self.file else ""
+        what = "".join(f"{part}: " for part in (self.object, self.field) if part)
+        fix = f" ({self.fix})" if self.fix else ""
+        return f"{where}{self.level}: {what}{self.message}{fix}"
+
+
+def problems(page: bytes) -> list[Problem]:
+    """Read the page of findings; advice is left out."""
+    found = msgspec.json.decode(page, type=list[Problem])
+    return [problem for problem in found if problem.level in ("error", "warning")]
 
 
 def rows(page: bytes) -> list[Row]:
@@ -128,8 +155,8 @@ def fetch_from(address: str) -> Fetch:
     return fetch
 
 
-def show(found: Sequence[Row], output: str, now: datetime) -> Exit:
-    """Print the proxies; FOUND when one of them has rejected something."""
+def show(found: Sequence[Row], output: str, now: datetime, wrong: Sequence[Problem] = ()) -> Exit:
+    """Print the proxies, and (in the table) what is wrong; FOUND when a proxy has rejected something."""
     rejected = [row for row in found if any(k.state == "NACK" for k in row.types.values())]
     if output == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
@@ -138,6 +165,9 @@ def show(found: Sequence[Row], output: str, now: datetime) -> Exit:
     else:
         _table(found, now)
         for line in _rejections(rejected):
+            click.echo(line)
+    if output != "json":
+        for line in _wrong(wrong):
             click.echo(line)
     return Exit.FOUND if rejected else Exit.OK
 
@@ -219,6 +249,18 @@ def _rejections(found: Iterable[Row]) -> Iterable[str]:
             yield from (f"  object    {each}" for each in kind.objects)
 
 
+def _wrong(found: Sequence[Problem]) -> Iterable[str]:
+    """Yield what is wrong with the configuration, errors first."""
+    if not found:
+        return
+    yield ""
+    for problem in sorted(found, key=lambda p: p.level)[:_MOST_FINDINGS]:
+        text = problem.text()
+        yield click.style(text, fg="red") if problem.level == "error" else text
+    if len(found) > _MOST_FINDINGS:
+        yield f"and {len(found) - _MOST_FINDINGS} more: see {FINDINGS} of the control plane"
+
+
 def _local(file: Path | None) -> Fetch | None:
     """Return what asks the control plane of the local mesh; None when none runs and none was named."""
     from rhumb.local import control, state  # noqa: PLC0415 - only when a mesh is looked for
@@ -254,8 +296,12 @@ def command(output: str, file: Path | None, control_plane: str | None) -> None:
     STALE     something is on its way, or not answered yet
     NACK      rejected something; it goes on with what it had
     NOT SENT  has not asked for this type
+
+    Below the table stands what proxies rejected and why, and what is wrong
+    with the configuration: errors, conflicts, patches that were left out.
     """
     fetch = fetch_from(control_plane) if control_plane else _local(file)
     if fetch is None:
         fetch = fetch_from(DEFAULT_ADDRESS)
-    raise SystemExit(show(rows(fetch(PAGE)), output, datetime.now(UTC)))
+    wrong = problems(fetch(FINDINGS)) if output == "table" else []
+    raise SystemExit(show(rows(fetch(PAGE)), output, datetime.now(UTC), wrong))

@@ -1,0 +1,110 @@
+"""EnvoyFilters in a whole mesh: they work, they change while requests run, and a broken one harms nobody."""
+
+from pathlib import Path
+
+import pytest
+from tests.local.mesh import Load, Mesh, needs_namespaces, until
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.netns,
+    pytest.mark.timeout(120),
+    needs_namespaces,
+]
+
+DISCOVERED = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: at-the-door}
+spec:
+  workloadSelector: {labels: {istio: ingressgateway}}
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match:
+      context: GATEWAY
+      listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager,
+                                        subFilter: {name: envoy.filters.http.router}}}}
+    patch:
+      operation: INSERT_BEFORE
+      value:
+        name: door
+        config_discovery:
+          config_source: {ads: {}, initial_fetch_timeout: 0s}
+          type_urls: [type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua]
+  - applyTo: EXTENSION_CONFIG
+    patch:
+      operation: ADD
+      value:
+        name: door
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+          default_source_code:
+            inline_string: "function envoy_on_request(h) h:headers():add('x-door', '%s') end"
+"""
+INBOUND = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: at-the-desk}
+spec:
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match:
+      context: SIDECAR_INBOUND
+      listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}}
+    patch:
+      operation: INSERT_FIRST
+      value:
+        name: desk
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+          default_source_code:
+            inline_string: "function envoy_on_request(h) h:headers():add('x-desk', 'yes') end"
+"""
+BROKEN = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: broken}
+spec:
+  configPatches:
+  - applyTo: CLUSTER
+    patch: {operation: MERGE, value: {connect_timeout: -1s}}
+  - applyTo: CLUSTER
+    patch: {operation: MERGE, value: {no_such_field: 1}}
+"""
+
+
+def _write(mesh: Mesh, name: str, text: str) -> None:
+    new = mesh.home / "new.yaml"
+    new.write_text(text)
+    new.replace(mesh.home / "mesh" / name)
+
+
+def _header(mesh: Mesh, name: str) -> str | None:
+    found: str | None = mesh.get()["headers"].get(name)
+    return found
+
+
+def test_filters_come_change_and_go_without_a_failed_request() -> None:
+    with Mesh() as mesh:
+        mesh.up()
+        with Load(mesh).running() as load:
+            _write(mesh, "door.yaml", DISCOVERED % "open")
+            until(lambda: _header(mesh, "x-door") == "open")
+            _write(mesh, "door.yaml", DISCOVERED % "shut")
+            until(lambda: _header(mesh, "x-door") == "shut")
+            _write(mesh, "desk.yaml", INBOUND)
+            until(lambda: _header(mesh, "x-desk") == "yes")
+            _write(mesh, "broken.yaml", BROKEN)
+            until(lambda: "no_such_field" in _findings(mesh))
+            until(lambda: "must be greater than 0ns" in _findings(mesh))
+            mesh.route(0, 100)
+            until(lambda: load.names[-1] == "web-v2")
+            assert _header(mesh, "x-door") == "shut"
+            for name in ("door.yaml", "desk.yaml", "broken.yaml"):
+                Path(mesh.home / "mesh" / name).unlink()
+            until(lambda: _header(mesh, "x-door") is None and _header(mesh, "x-desk") is None)
+        assert load.failures == []
+
+
+def _findings(mesh: Mesh) -> str:
+    return mesh.command("status").stdout
