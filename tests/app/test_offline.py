@@ -13,7 +13,8 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rhumb.app.offline import SECTIONS, Configuration, configuration, load, node
+from rhumb.app.loading import load
+from rhumb.app.offline import SECTIONS, Configuration, configuration, node
 from rhumb.base.errors import RhumbError
 from rhumb.encode.dispatch import message
 from rhumb.model.finding import Level

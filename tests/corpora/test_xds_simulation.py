@@ -10,7 +10,8 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from google.protobuf.json_format import ParseDict
 from tests.corpora.xds_walk import Call, Met, walk
 
-from rhumb.app.offline import configuration, load, node
+from rhumb.app.loading import load
+from rhumb.app.offline import configuration, node
 from rhumb.model.finding import Level
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpora" / "xds_simulation"

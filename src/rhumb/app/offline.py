@@ -1,4 +1,4 @@
-"""Texts to the configuration of one proxy, while no control plane runs: the same way, but for the streams."""
+"""The configuration of one proxy, while no control plane runs: made the same way, but for the streams."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -15,11 +15,9 @@ from rhumb.encode import dispatch
 from rhumb.encode.as_json import Json, bare
 from rhumb.model.finding import Finding, Level
 from rhumb.model.proxy import Proxy, Role
-from rhumb.model.resource import Changes, Key, Resource, ResourceSet
-from rhumb.snapshot.build import HOME, World, build, empty
-from rhumb.sources.held import Held
+from rhumb.snapshot.build import World
 from rhumb.translate import proxy as translator
-from rhumb.validation.load import Loader
+from rhumb.translate import refused
 from rhumb.xds.types import XdsType
 
 SECTIONS: Mapping[XdsType, str] = {
@@ -35,16 +33,6 @@ SECTIONS: Mapping[XdsType, str] = {
 _SERVED = ("kubernetes://", "configmap://")
 """Secrets that the control plane delivers; the others are the agent's."""
 
-Text = tuple[str, bytes]
-"""Name and content of a file."""
-
-
-class Loaded(msgspec.Struct, frozen=True, eq=False):
-    """A world made of texts, and what is wrong with them."""
-
-    world: World
-    findings: tuple[Finding, ...]
-
 
 class Configuration(msgspec.Struct, frozen=True):
     """All that one proxy would be sent."""
@@ -54,36 +42,6 @@ class Configuration(msgspec.Struct, frozen=True):
     entries: Mapping[XdsType, tuple[Entry, ...]]
     """The same as they go over the wire, with their origins."""
     findings: tuple[Finding, ...]
-
-
-def load(
-    texts: Iterable[Text],
-    *,
-    mesh_config: Text | None = None,
-    namespace: str = "default",
-    root_namespace: str = HOME,
-) -> Loaded:
-    """Read texts as the control plane does: what is refused is reported and left out.
-
-    `mesh_config` is a text that holds MeshConfig alone, or the ConfigMap `istio`.
-    """
-    held, loader = Held(), Loader()
-    current: dict[Key, Resource | None] = {}
-    for file, text in texts:
-        delta = held.update(file, loader.load(text, file, namespace=namespace))
-        current |= {resource.key: resource for resource in delta.upserts}
-    if mesh_config is not None:
-        file, text = mesh_config
-        # Given by itself it wins over a ConfigMap among the files.
-        documents = list(loader.load_mesh_config(text, file, namespace=root_namespace))
-        alone = Held()
-        current |= {r.key: r for r in alone.update(file, documents).upserts}
-        findings = (*held.findings(), *alone.findings())
-    else:
-        findings = tuple(held.findings())
-    found, _ = ResourceSet().apply((r for r in current.values() if r is not None), ())
-    world = build(empty(root_namespace), found, Changes(added=frozenset(found)))
-    return Loaded(world, _ordered((*findings, *world.findings)))
 
 
 def node(text: bytes) -> Proxy:
@@ -137,7 +95,8 @@ def configuration(
             for kind in (XdsType.LDS, XdsType.CDS)
         ]
         sections["secrets"] = list(_secrets(sections["secrets"], users, missing))
-    return Configuration(sections, made, (*map(_defect, failures), *missing))
+    findings = (*map(_defect, failures), *missing, *refused.findings(world, (view,)))
+    return Configuration(sections, made, findings)
 
 
 def _secrets(
@@ -177,10 +136,4 @@ def _defect(failure: Failure) -> Finding:
         level=Level.ERROR,
         message=f"{failure.type.short} {what} could not be made: {failure.error}",
         fix="this is a defect of Rhumb; please report it with the configuration",
-    )
-
-
-def _ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    return tuple(
-        sorted(findings, key=lambda f: (f.location.file, f.location.line, f.field, f.message))
     )

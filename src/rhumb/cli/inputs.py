@@ -1,7 +1,7 @@
 """Configuration files as arguments of commands, and what is wrong with them as lines."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -16,23 +16,31 @@ STANDARD_INPUT = "-"
 
 
 def texts(paths: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and content of each configuration file, those of a directory in order; `-` is standard input.
+    """Yield the name and content of each configuration file, once and in order; `-` is standard input.
 
     Raises RhumbError for a path that is missing, empty or unreadable.
     """
+    if STANDARD_INPUT in paths:
+        yield STANDARD_INPUT, sys.stdin.buffer.read()
+    seen: set[Path] = set()
+    for file in sorted(_files(path for path in paths if path != STANDARD_INPUT)):
+        place = Path(file).resolve()
+        if place not in seen:
+            seen.add(place)
+            yield file, content(file)
+
+
+def _files(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
-        if path == STANDARD_INPUT:
-            yield path, sys.stdin.buffer.read()
-            continue
         root = Path(path)
         if not root.exists():
             raise RhumbError(f"{path} does not exist", hint="name a file or a directory with -f")
-        found = sorted(scan([root]))
+        found = scan([root])
         if not found:
             raise RhumbError(
                 f"{path} holds no configuration", hint="files must end in .yaml, .yml or .json"
             )
-        yield from ((file, content(file)) for file in found)
+        yield from found
 
 
 def content(path: str) -> bytes:

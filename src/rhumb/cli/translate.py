@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import click
 import msgspec
 
-from rhumb.app import offline
+from rhumb.app import loading, offline
 from rhumb.cli import inputs
 from rhumb.cli.printer import Exit
 from rhumb.model.finding import Level
@@ -89,7 +89,7 @@ def command(
     if (*paths, node, mesh_config).count(inputs.STANDARD_INPUT) > 1:
         raise click.UsageError("standard input (-) can be read once only")
     mesh = (mesh_config, inputs.content(mesh_config)) if mesh_config is not None else None
-    loaded = offline.load(
+    loaded = loading.load(
         inputs.texts(paths), mesh_config=mesh, namespace=namespace, root_namespace=root_namespace
     )
     for finding in loaded.findings:

@@ -1,17 +1,14 @@
 """`rhumb validate`: is this configuration accepted?"""
 
 import sys
-from collections.abc import Iterator
 
 import click
 import msgspec
 
+from rhumb.app import loading
 from rhumb.cli import inputs
 from rhumb.cli.printer import Exit, say
-from rhumb.model.codec import Document
 from rhumb.model.finding import Finding, Level
-from rhumb.model.resource import Key, Location, Resource
-from rhumb.validation.load import Loader
 
 
 @click.command()
@@ -40,54 +37,18 @@ def command(paths: tuple[str, ...], namespace: str, output: str) -> None:
     Prints one line for each finding. Exit code: 0 when every object is accepted, with or without
     warnings; 1 when one is rejected; 2 when the check itself could not run.
     """
-    checked, loader = _Checked(), Loader()
-    for file, text in inputs.texts(paths):
-        checked.take(loader.load(text, file, namespace=namespace))
+    loaded = loading.load(inputs.texts(paths), namespace=namespace)
+    findings = loading.ordered((*loaded.findings, *loading.unserved(loaded.world)))
     if output == "json":
-        rows = [_row(finding) for finding in checked.findings]
+        rows = [_row(finding) for finding in findings]
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
     else:
-        for finding in checked.findings:
+        for finding in findings:
             click.echo(inputs.line(finding))
-    say(checked.summary())
-    sys.exit(Exit.FOUND if checked.has_errors else Exit.OK)
-
-
-class _Checked:
-    """What all files together came to."""
-
-    def __init__(self) -> None:
-        self.findings: list[Finding] = []
-        self.has_errors = False
-        self._accepted: dict[Key, Location] = {}
-        self._rejected = 0
-
-    def take(self, documents: Iterator[Document]) -> None:
-        """Count the objects of one file."""
-        for document in documents:
-            found = list(document.findings)
-            if document.resource is not None:
-                found += self._twice(document.resource)
-            is_refused = any(f.level is Level.ERROR for f in found)
-            self.has_errors = self.has_errors or is_refused
-            self._rejected += is_refused
-            self.findings += found
-
-    def _twice(self, resource: Resource) -> Iterator[Finding]:
-        first = self._accepted.setdefault(resource.key, resource.location)
-        if first is not resource.location:
-            yield Finding(
-                level=Level.ERROR,
-                key=resource.key,
-                location=resource.location,
-                message=f"is defined in {first} already, which is used",
-                fix="remove one of them",
-            )
-
-    def summary(self) -> str:
-        """Return one line that says how it went."""
-        warnings = sum(f.level is Level.WARNING for f in self.findings)
-        return f"{len(self._accepted)} accepted, {self._rejected} rejected, {warnings} warnings"
+    warnings = sum(f.level is Level.WARNING for f in findings)
+    accepted = len(loaded.world.resources)
+    say(f"{accepted} accepted, {loaded.rejected} rejected, {warnings} warnings")
+    sys.exit(Exit.FOUND if loaded.rejected else Exit.OK)
 
 
 def _row(finding: Finding) -> dict[str, object]:
