@@ -4,7 +4,7 @@ import array
 import json
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -15,6 +15,7 @@ Json = dict[str, object]
 
 MAX_MESSAGE = 8 * 1024 * 1024
 _MAX_DESCRIPTORS = 64
+_CLOSE_ON_EXEC: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # not on every system
 
 
 def call(
@@ -31,11 +32,16 @@ def call(
         return _answer(connection)
 
 
-def attach(path: Path, request: Json, descriptors: Sequence[int]) -> Json:
+def attach(
+    path: Path,
+    request: Json,
+    descriptors: Sequence[int],
+    meanwhile: Callable[[socket.socket], None] = lambda _connection: None,
+) -> Json:
     """Ask for a program on these descriptors and return the answer when it has ended.
 
     Interrupts are passed on to the program meanwhile; when this process goes away, it is ended.
-    Raises RhumbError as `call` does.
+    `meanwhile` may do something else until the connection has the answer. Raises RhumbError as `call` does.
     """
     with _connected(path, None) as connection:
 
@@ -46,6 +52,7 @@ def attach(path: Path, request: Json, descriptors: Sequence[int]) -> Json:
         before = {n: signal.signal(n, forward) for n in (signal.SIGINT, signal.SIGTERM)}
         try:
             send(connection, request, descriptors)
+            meanwhile(connection)
             return _answer(connection)
         finally:
             for number, handler in before.items():
@@ -84,7 +91,7 @@ def receive(connection: socket.socket) -> tuple[Json, list[int]]:
     data, found = b"", array.array("i")
     room = socket.CMSG_SPACE(_MAX_DESCRIPTORS * found.itemsize)
     while b"\n" not in data and len(data) < MAX_MESSAGE:
-        more, ancillary, _, _ = connection.recvmsg(65536, room, socket.MSG_CMSG_CLOEXEC)
+        more, ancillary, _, _ = connection.recvmsg(65536, room, _CLOSE_ON_EXEC)
         for level, kind, raw in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 found.frombytes(raw[: len(raw) - len(raw) % found.itemsize])

@@ -2,12 +2,14 @@
 
 Run as a script (`python -I enter.py JSON`), so it imports the standard library and `linux` only.
 JSON: {"netns": fd or null, "mounts": [[source, target]], "uid": n, "gid": n, "argv": [...],
-"directory": path or null}.
+"directory": path or null, "terminal": standard input is to control it}.
 """
 
+import fcntl
 import json
 import os
 import sys
+import termios
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -19,6 +21,8 @@ def main() -> None:
     """Do what the single argument says, then exec; a failure is one line and exit code 126 or 127."""
     order = json.loads(sys.argv[1])
     linux.die_with_parent()
+    if order["terminal"]:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # we lead a session that has none yet
     try:
         _namespaces(order)
     except OSError as error:

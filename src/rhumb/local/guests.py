@@ -34,6 +34,8 @@ class ExecRequest(msgspec.Struct, frozen=True, kw_only=True):
     argv: tuple[str, ...]
     directory: str
     environment: Mapping[str, str] = {}
+    terminal: bool = False
+    """The caller's streams are a terminal of the command's own."""
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +92,7 @@ class Guests:
                 directory=asked.directory,
                 environment={**member.environment(), **asked.environment},
                 streams=caller.streams,
+                terminal=asked.terminal,
             )
             caller.close_streams()
             return {"code": await self._attend(process, caller, lambda: None)}

@@ -40,8 +40,12 @@ def start(
     directory: str | None = None,
     environment: Mapping[str, str] | None = None,
     streams: tuple[int | None, int | None, int | None] = (None, None, None),
+    terminal: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start a command in a place; it dies with this process."""
+    """Start a command in a place; it dies with this process.
+
+    `terminal`: its standard input is one that is to control it.
+    """
     order = {
         "netns": place.netns,
         "mounts": place.mounts,
@@ -49,6 +53,7 @@ def start(
         "gid": place.gid,
         "argv": list(argv),
         "directory": directory,
+        "terminal": terminal,
     }
     return subprocess.Popen(  # noqa: S603 - the user's own command
         [sys.executable, "-I", "-S", str(_ENTER), json.dumps(order)],
