@@ -40,11 +40,11 @@ def reach(
     types: set[XdsType] = set()
     wide: set[XdsType] = set()
     rules: set[str] = set()
+    routed: list[Resource] = []
     for key, versions in changed.items():
         if (key.group, key.kind) == (NETWORKING, "VirtualService"):
             types |= _ROUTES
-            if any(_listens(each, services) for each in versions):
-                types.add(XdsType.LDS)
+            routed += versions
         elif (key.group, key.kind) == (NETWORKING, "DestinationRule"):
             types |= _RULES
             named = {_host(each, domain) for each in versions}
@@ -54,6 +54,9 @@ def reach(
         else:
             types |= types_of[key]
             wide |= types_of[key]
+    # All services are looked through for each: not for a whole world, whose listeners are new anyway.
+    if XdsType.LDS not in types and any(_listens(each, services) for each in routed):
+        types.add(XdsType.LDS)
     return Reach(types=frozenset(types), wide=frozenset(wide), rules=frozenset(rules))
 
 
