@@ -23,6 +23,7 @@ _STATS_PREFIXES = (
     "server.",
     "cluster.xds-grpc.",
     "istio",
+    "mongo.",
     "wasm",
     "component",
 )
