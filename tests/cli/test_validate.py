@@ -1,3 +1,4 @@
+import itertools
 import json
 from pathlib import Path
 
@@ -82,3 +83,51 @@ def test_nothing_to_check_is_an_error_of_use(tmp_path: Path, content: str | None
 def test_wrong_usage_exits_2() -> None:
     assert run().exit_code == 2
     assert run("-f", "x", "-o", "xml").exit_code == 2
+
+
+GATEWAYS = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: NAME, creationTimestamp: "2020-01-0DAYT00:00:00Z"}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - port: {number: 80, name: a, protocol: PROTOCOL}
+    hosts: ["*"]
+"""
+
+
+def test_what_a_second_object_takes_from_a_first_is_a_warning(tmp_path: Path) -> None:
+    for name, day, protocol in (("one", "1", "HTTP"), ("two", "2", "TCP")):
+        text = GATEWAYS.replace("NAME", name).replace("DAY", day).replace("PROTOCOL", protocol)
+        (tmp_path / f"{name}.yaml").write_text(text)
+    result = run("-f", str(tmp_path))
+    assert result.exit_code == 0
+    assert "two.yaml:7: warning: Gateway default/two: spec.servers[0]" in result.stdout
+    assert "2 accepted, 0 rejected, 1 warnings" in result.stderr
+
+
+def test_the_order_of_the_arguments_does_not_matter(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.yaml").write_text(GOOD + "---\n" + BAD + "---\n" + WARNED)
+    files = [str(tmp_path / f"{name}.yaml") for name in ("a", "b", "c")]
+    said = {
+        run(*(part for file in order for part in ("-f", file)), "-o", "json").stdout
+        for order in itertools.permutations(files)
+    }
+    assert len(said) == 1
+    assert len(json.loads(said.pop())) == 3 + 3 + 4
+
+
+def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    assert run("-f", str(tmp_path), "-f", str(tmp_path / "a.yaml")).exit_code == 0
+
+
+def test_text_that_is_no_yaml_is_a_finding_without_an_object() -> None:
+    result = run("-f", "-", "-o", "json", text="a: [\n")
+    (row,) = json.loads(result.stdout)
+    assert list(row) == [
+        "file", "line", "kind", "namespace", "name", "field", "level", "message", "fix",
+    ]  # fmt: skip
+    assert (row["kind"], row["level"], result.exit_code) == ("", "error", 1)
