@@ -131,3 +131,14 @@ def test_text_that_is_no_yaml_is_a_finding_without_an_object() -> None:
         "file", "line", "kind", "namespace", "name", "field", "level", "message", "fix",
     ]  # fmt: skip
     assert (row["kind"], row["level"], result.exit_code) == ("", "error", 1)
+
+
+def test_who_loses_to_another_object_is_told() -> None:
+    first, second = (
+        f"apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: {name}}}\n"
+        'spec: {egress: [{hosts: ["*/*"]}]}\n'
+        for name in "ab"
+    )
+    result = run("-f", "-", text=f"{first}---\n{second}")
+    assert result.exit_code == 0
+    assert "Sidecar default/b: has no effect: Sidecar default/a is for the whole" in result.stdout

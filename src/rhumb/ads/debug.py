@@ -23,6 +23,7 @@ from rhumb.model.kinds.table import NETWORKING
 from rhumb.model.proxy import Role
 from rhumb.model.resource import ResourceSet
 from rhumb.snapshot.build import World
+from rhumb.translate import conflicts
 from rhumb.xds.types import XdsType
 
 Json = dict[str, object]
@@ -84,6 +85,7 @@ class Pages:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
         self._nacks: list[Json] = []
+        self._fought: tuple[World | None, tuple[Finding, ...]] = None, ()
         self._pages: Mapping[str, Callable[[Mapping[str, str]], object]] = {
             "/version": lambda _: {"version": version("rhumb-mesh")},
             "/debug/syncz": lambda _: self.sync(),
@@ -277,8 +279,16 @@ class Pages:
             *self._plane.store.findings,
             *self._plane.world.findings,
             *self._plane.refused,
+            *self._fights(),
             *(of_tables(views.known()) if patched else ()),
         )
+
+    def _fights(self) -> tuple[Finding, ...]:
+        """Return what has no effect because of other objects; looked for once in each snapshot."""
+        world = self._plane.world
+        if self._fought[0] is not world:
+            self._fought = world, conflicts.findings(world)
+        return self._fought[1]
 
     def _find(self, proxy_id: str, *, agent: bool) -> Stream:
         for stream in self._plane.ads.streams:

@@ -13,7 +13,7 @@ from rhumb.model.resource import Changes, Key, Resource, ResourceSet
 from rhumb.snapshot.build import HOME, World, build, empty
 from rhumb.snapshot.view import View
 from rhumb.sources.held import Held
-from rhumb.translate import refused
+from rhumb.translate import conflicts, refused
 from rhumb.validation.load import Loader
 
 Text = tuple[str, bytes]
@@ -62,7 +62,12 @@ def load(
     return Loaded(world, ordered((*found, *world.findings)), rejected)
 
 
-def unserved(world: World) -> tuple[Finding, ...]:
+def fights(world: World) -> tuple[Finding, ...]:
+    """Return a warning for whatever has no effect because another object has it instead."""
+    return (*_unserved(world), *conflicts.findings(world))
+
+
+def _unserved(world: World) -> tuple[Finding, ...]:
     """Return a warning for each server of a Gateway that other Gateways with its selector displace."""
     views = {
         View(

@@ -38,7 +38,7 @@ def command(paths: tuple[str, ...], namespace: str, output: str) -> None:
     warnings; 1 when one is rejected; 2 when the check itself could not run.
     """
     loaded = loading.load(inputs.texts(paths), namespace=namespace)
-    findings = loading.ordered((*loaded.findings, *loading.unserved(loaded.world)))
+    findings = loading.ordered((*loaded.findings, *loading.fights(loaded.world)))
     if output == "json":
         rows = [_row(finding) for finding in findings]
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
