@@ -94,6 +94,81 @@ spec:
   endpoints: [{address: ADDRESS}]
 """
 
+EGRESS = """
+apiVersion: v1
+kind: Service
+metadata: {name: egress}
+spec: {clusterIP: 100.127.0.9, selector: {istio: egress}, ports: [{name: https, port: 443}]}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: egress}
+spec: {address: GATEWAY, labels: {istio: egress}, serviceAccount: egress}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: gated}
+spec:
+  hosts: [gated.example.com]
+  resolution: STATIC
+  ports:
+  - {number: 80, name: http, protocol: HTTP}
+  - {number: 443, name: https, protocol: HTTPS, targetPort: 8443}
+  endpoints: [{address: ADDRESS}]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gated}
+spec:
+  selector: {istio: egress}
+  servers:
+  - port: {number: 443, name: https, protocol: HTTPS}
+    hosts: [gated.example.com]
+    tls: {mode: ISTIO_MUTUAL}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: to-egress}
+spec:
+  host: egress
+  subsets:
+  - name: gated
+    trafficPolicy:
+      portLevelSettings:
+      - {port: {number: 443}, tls: {mode: ISTIO_MUTUAL, sni: gated.example.com}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: gated}
+spec:
+  host: gated.example.com
+  trafficPolicy:
+    portLevelSettings:
+    - {port: {number: 443}, tls: {mode: SIMPLE, insecureSkipVerify: true}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: gated}
+spec:
+  hosts: [gated.example.com]
+  gateways: [mesh, gated]
+  http:
+  - match: [{gateways: [mesh], port: 80}]
+    route: [{destination: {host: egress, subset: gated, port: {number: 443}}}]
+  - match: [{gateways: [gated], port: 443}]
+    route: [{destination: {host: gated.example.com, port: {number: 443}}}]
+    headers: {request: {set: {x-through: egress}}}
+"""
+ALONE = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: alone}
+spec:
+  workloadSelector: {labels: {app: client}}
+  outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+  egress: [{hosts: ["*/*"]}]
+"""
+
 
 class Spoken(Mesh):
     """A client, and a server of all protocols."""
@@ -108,10 +183,16 @@ class Spoken(Mesh):
     def up(self) -> "Spoken":
         """Start it, then let the server be one outside the mesh too."""
         super().up()
-        rows = self.status()["workloads"]
-        address = next(row["address"] for row in rows if row["name"].startswith("server"))
-        (self.home / "mesh" / "outside.yaml").write_text(OUTSIDE.replace("ADDRESS", address))
+        at = {row["name"]: row["address"] for row in self.status()["workloads"]}
+        text = f"{OUTSIDE}---{EGRESS}".replace("ADDRESS", at["server-v1"])
+        self.write("outside.yaml", text.replace("GATEWAY", at["egress"]))
         return self
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the mesh, whole at once."""
+        new = self.home / "new.yaml"
+        new.write_text(text)
+        new.replace(self.home / "mesh" / name)
 
     def inside(self, *command: str, workload: str = "client") -> str:
         """Run a command beside a sidecar."""
@@ -205,6 +286,28 @@ def test_the_sidecar_adds_tls_for_a_service_outside(mesh: Spoken) -> None:
     assert found["tls"]
     assert found["path"] == "/origin"
     assert found["headers"]["host"] == "secure.example.com"
+
+
+def test_an_egress_gateway_adds_tls_for_a_service_outside(mesh: Spoken) -> None:
+    found = mesh.curl("http://gated.example.com/gated")
+    assert found["tls"]
+    assert found["headers"]["x-through"] == "egress"
+    assert found["headers"]["host"] == "gated.example.com"
+
+
+def test_only_the_registry_may_be_called_where_a_sidecar_says_so(mesh: Spoken) -> None:
+    def code(address: str) -> str:
+        asked = f"curl -s -m 2 -o /dev/null -w '%{{http_code}}' {address} || true"
+        return mesh.inside("sh", "-c", asked)
+
+    assert code("http://192.0.2.7/") == "000", "nobody is there, but it may be tried"
+    mesh.write("alone.yaml", ALONE)
+    try:
+        until(lambda: code("http://192.0.2.7/") == "502")
+        assert code("http://server:8000/") == "200"
+    finally:
+        (mesh.home / "mesh" / "alone.yaml").unlink()
+    until(lambda: code("http://192.0.2.7/") == "000")
 
 
 def test_names(mesh: Spoken) -> None:
