@@ -1,12 +1,16 @@
+import json
+
 import pytest
 
 from rhumb.base.durations import Duration
 from rhumb.model.codec import make
+from rhumb.model.finding import Level
 from rhumb.model.kinds.destination_rule import Distribute, LocalityLbSetting
 from rhumb.model.kinds.table import BY_NAME
 from rhumb.model.kinds.virtual_service import HeaderOperations, Headers, HttpRewrite, VirtualService
 from rhumb.model.resource import Meta
 from rhumb.validation import headers, rules
+from rhumb.validation.load import Loader
 from rhumb.validation.locality import check_locality
 from rhumb.validation.rules import Report
 
@@ -111,3 +115,34 @@ def test_locality_weights_are_shares_of_different_places(to: dict[str, int], say
     setting = LocalityLbSetting(distribute=(Distribute(from_="x", to=to),))
     check_locality(found, "spec", setting, has_outlier=True)
     assert [says in f.message for f in found.findings] == ([True] if says else [])
+
+
+@pytest.mark.parametrize(
+    ("tls", "warned"),
+    [
+        ({"cipherSuites": ["AES128-SHA"]}, ""),
+        ({"cipherSuites": ["-ALL"]}, "ignoring invalid cipher suites: [-ALL]"),
+        ({"cipherSuites": ["[AES128-SHA|AES256-SHA]", "ALL"]}, ""),
+        ({"cipherSuites": ["[AES128-SHA|MINE]"]}, "[[AES128-SHA|MINE]]"),
+        ({"ecdhCurves": ["P-256", "P-224"]}, "ignoring invalid ECDH curves: [P-224]"),
+        ({"verifyCertificateSpki": ["short"]}, "is not the base64 SHA-256 of a key"),
+        ({"verifyCertificateHash": ["ab" * 32]}, ""),
+        ({"verifyCertificateHash": ["ab"]}, "is not the hex SHA-256 of a certificate"),
+    ],
+)
+def test_what_tls_cannot_use_is_said(tls: dict[str, object], warned: str) -> None:
+    port = {"number": 443, "name": "https", "protocol": "HTTPS"}
+    server = {
+        "port": port,
+        "hosts": ["a.b"],
+        "tls": {"mode": "SIMPLE", "credentialName": "c", **tls},
+    }
+    document = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "gw", "namespace": "default"},
+        "spec": {"servers": [server]},
+    }
+    found = [f for d in Loader().load(json.dumps(document)) for f in d.findings]
+    assert [f.level for f in found] == ([Level.WARNING] if warned else [])
+    assert all(warned in f.message for f in found)

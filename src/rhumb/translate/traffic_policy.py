@@ -24,6 +24,9 @@ from rhumb.model.kinds.destination_rule import (
 from rhumb.model.service import Port, Service
 from rhumb.snapshot.snapshot import Mesh
 
+_MAX_RING_SIZE = 8 * 1024 * 1024
+"""Envoy's."""
+
 
 class Effective(msgspec.Struct, frozen=True, kw_only=True):
     """The policy of one cluster, block by block; None is unset."""
@@ -214,7 +217,7 @@ def outlier(policy: Effective) -> ir.Outlier | None:
         return None
     server_errors = found.consecutive_5xx_errors
     if server_errors is None:
-        server_errors = found.consecutive_errors or 5
+        server_errors = max(found.consecutive_errors, 0) or 5
     local = found.consecutive_local_origin_failures
     return ir.Outlier(
         consecutive_5xx=server_errors or None,
@@ -263,7 +266,9 @@ def _hashed(key: ConsistentHash, panic: float) -> ir.LoadBalancing:
         )
     size = key.ring_hash.minimum_ring_size if key.ring_hash else key.minimum_ring_size
     return ir.LoadBalancing(
-        balance=ir.Balance.RING_HASH, ring_size=size or 1024, panic_percent=panic
+        balance=ir.Balance.RING_HASH,
+        ring_size=min(size or 1024, _MAX_RING_SIZE),
+        panic_percent=panic,
     )
 
 

@@ -56,6 +56,10 @@ def check_zone_aware(
                 f"'failover_priority' for zone aware lb must not use topology label '{label}'; "
                 "region- and zone-level routing are handled automatically",
             )
+    if setting.min_cluster_size == 0:
+        report.error(
+            f"{at}.minClusterSize", "Invalid value: 0: should be greater than or equal to 1"
+        )
     _check_needs_outlier(
         report, at, setting.failover, setting.failover_priority, has_outlier=has_outlier
     )

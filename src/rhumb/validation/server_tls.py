@@ -3,28 +3,8 @@
 from collections.abc import Sequence
 
 from rhumb.model.kinds.gateway import ServerTls, ServerTlsMode, TlsProtocol
+from rhumb.model.tls_names import CURVES, HASH, SPKI, is_usable_cipher
 from rhumb.validation.rules import Report
-
-CIPHER_SUITES = frozenset(
-    (
-        "AES128-GCM-SHA256",
-        "AES128-SHA",
-        "AES256-GCM-SHA384",
-        "AES256-SHA",
-        "DES-CBC3-SHA",
-        "ECDHE-ECDSA-AES128-GCM-SHA256",
-        "ECDHE-ECDSA-AES128-SHA",
-        "ECDHE-ECDSA-AES256-GCM-SHA384",
-        "ECDHE-ECDSA-AES256-SHA",
-        "ECDHE-ECDSA-CHACHA20-POLY1305",
-        "ECDHE-RSA-AES128-GCM-SHA256",
-        "ECDHE-RSA-AES128-SHA",
-        "ECDHE-RSA-AES256-GCM-SHA384",
-        "ECDHE-RSA-AES256-SHA",
-        "ECDHE-RSA-CHACHA20-POLY1305",
-    )
-)
-"""What Envoy's TLS library knows; others are left out."""
 
 _TERMINATING = (ServerTlsMode.SIMPLE, ServerTlsMode.MUTUAL, ServerTlsMode.OPTIONAL_MUTUAL)
 _PASSING = (ServerTlsMode.PASSTHROUGH, ServerTlsMode.AUTO_PASSTHROUGH)
@@ -44,6 +24,8 @@ def check_server_tls(report: Report, at: str, tls: ServerTls | None) -> None:
             "compatible ciphers.",
         )
     _check_ciphers(report, f"{at}.cipherSuites", tls.cipher_suites)
+    _check_curves(report, f"{at}.ecdhCurves", tls.ecdh_curves)
+    _check_pins(report, at, tls)
     if tls.mode is ServerTlsMode.ISTIO_MUTUAL:
         _check_istio_mutual(report, at, tls)
         return
@@ -69,15 +51,36 @@ def check_server_tls(report: Report, at: str, tls: ServerTls | None) -> None:
 
 
 def _check_ciphers(report: Report, at: str, suites: Sequence[str]) -> None:
-    # An expression such as -ALL or +AES is not taken apart.
-    named = [s for s in suites if s and s != "ALL" and s[0].isalnum()]
-    unknown = sorted(set(named) - CIPHER_SUITES)
-    known = [s for s in suites if s not in unknown]
+    unusable = sorted({s for s in suites if not is_usable_cipher(s)})
+    known = [s for s in suites if is_usable_cipher(s)]
     repeated = sorted({s for s in known if known.count(s) > 1})
-    if unknown:
-        report.warn(at, f"ignoring invalid cipher suites: [{' '.join(unknown)}]")
+    if unusable:
+        report.warn(at, f"ignoring invalid cipher suites: [{' '.join(unusable)}]")
     if repeated:
         report.warn(at, f"ignoring duplicate cipher suites: [{' '.join(repeated)}]")
+
+
+def _check_curves(report: Report, at: str, curves: Sequence[str]) -> None:
+    unusable = sorted(set(curves) - CURVES)
+    if unusable:
+        report.warn(at, f"ignoring invalid ECDH curves: [{' '.join(unusable)}]")
+
+
+def _check_pins(report: Report, at: str, tls: ServerTls) -> None:
+    for name, pins, form, words in (
+        ("verifyCertificateSpki", tls.verify_certificate_spki, SPKI, "the base64 SHA-256 of a key"),
+        (
+            "verifyCertificateHash",
+            tls.verify_certificate_hash,
+            HASH,
+            "the hex SHA-256 of a certificate",
+        ),
+    ):
+        for index, pin in enumerate(pins):
+            if not form.fullmatch(pin):
+                report.warn(
+                    f"{at}.{name}[{index}]", f'"{pin}" is not {words}: no client can match it'
+                )
 
 
 def _check_istio_mutual(report: Report, at: str, tls: ServerTls) -> None:

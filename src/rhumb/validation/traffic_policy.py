@@ -23,6 +23,7 @@ from rhumb.validation.locality import check_locality, check_zone_aware
 from rhumb.validation.rules import Report
 
 _CONFIG_MAP = "configmap://"
+_MAX_RING = 8 * 1024 * 1024
 _MAX_TABLE = 5_000_011
 _MAX_PORT_SETTINGS = 4096
 
@@ -225,6 +226,9 @@ def _check_hash(report: Report, at: str, lb: ConsistentHash) -> None:
         _check_cookie(report, f"{at}.httpCookie", lb.http_cookie)
     if lb.minimum_ring_size and (lb.ring_hash is not None or lb.maglev is not None):
         report.error(at, "only one of MinimumRingSize or Maglev/Ringhash can be specified")
+    ring = lb.ring_hash.minimum_ring_size if lb.ring_hash is not None else lb.minimum_ring_size
+    if ring > _MAX_RING:
+        report.warn(at, f"ring size {ring} counts as {_MAX_RING}, the most that Envoy makes")
     if lb.maglev is not None:
         size = lb.maglev.table_size or 0
         where = f"{at}.maglev.tableSize"

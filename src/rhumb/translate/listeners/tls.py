@@ -1,5 +1,7 @@
 """TLS of listeners: mutual TLS of the mesh, and what Gateways and Sidecars ask for."""
 
+import re
+
 from rhumb.ir.tls import (
     CertificateFiles,
     DownstreamTls,
@@ -9,6 +11,7 @@ from rhumb.ir.tls import (
     Validation,
 )
 from rhumb.model.kinds.gateway import ServerTls, ServerTlsMode, TlsProtocol
+from rhumb.model.tls_names import HASH, SPKI, usable_ciphers, usable_curves
 from rhumb.translate import names
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.upstream_tls import workload_secret
@@ -30,20 +33,9 @@ _VERSIONS = {
     TlsProtocol.TLSV1_2: "TLSv1_2",
     TlsProtocol.TLSV1_3: "TLSv1_3",
 }
+_NO_SPKI = "A" * 43 + "="
+_NO_HASH = "0" * 64
 _REQUIRE = (ServerTlsMode.MUTUAL, ServerTlsMode.ISTIO_MUTUAL)
-_KNOWN_CIPHERS = frozenset(
-    {
-        *_CIPHERS,
-        "ECDHE-ECDSA-CHACHA20-POLY1305",
-        "ECDHE-RSA-CHACHA20-POLY1305",
-        "ECDHE-ECDSA-AES128-SHA",
-        "ECDHE-RSA-AES128-SHA",
-        "ECDHE-ECDSA-AES256-SHA",
-        "ECDHE-RSA-AES256-SHA",
-        "AES128-SHA",
-        "AES256-SHA",
-    }
-)
 
 
 def mesh_tls(seen: Perspective) -> DownstreamTls:
@@ -127,18 +119,26 @@ def _validation(wanted: ServerTls, credentials: tuple[str, ...], *, asks: bool) 
         roots=roots,
         root_file=root_file,
         exact_names=wanted.subject_alt_names if asks else (),
-        spki_pins=wanted.verify_certificate_spki,
-        hash_pins=wanted.verify_certificate_hash,
+        spki_pins=_pins(wanted.verify_certificate_spki, SPKI),
+        hash_pins=_pins(wanted.verify_certificate_hash, HASH),
         crl_file=wanted.ca_crl if root_file else "",
         accept_untrusted=asks and bool(wanted.insecure_skip_verify),
     )
 
 
+def _pins(wanted: tuple[str, ...], form: re.Pattern[str]) -> tuple[str, ...]:
+    """Return the pins that can be one; where none is, one that no certificate has: nobody gets in."""
+    found = tuple(pin for pin in wanted if form.fullmatch(pin))
+    if wanted and not found:
+        return (_NO_SPKI if form is SPKI else _NO_HASH,)
+    return found
+
+
 def _parameters(wanted: ServerTls) -> TlsParameters:
-    """Return versions and ciphers; ciphers that Envoy does not know would cost the whole listener."""
+    """Return versions, ciphers and curves; what Envoy does not know would cost the whole listener."""
     return TlsParameters(
         minimum=_VERSIONS.get(wanted.min_protocol_version, ""),
         maximum=_VERSIONS.get(wanted.max_protocol_version, ""),
-        ciphers=tuple(c for c in dict.fromkeys(wanted.cipher_suites) if c in _KNOWN_CIPHERS),
-        curves=wanted.ecdh_curves,
+        ciphers=usable_ciphers(wanted.cipher_suites),
+        curves=usable_curves(wanted.ecdh_curves),
     )
