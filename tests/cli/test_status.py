@@ -1,5 +1,6 @@
 """What `rhumb status` makes of the page."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,8 +8,9 @@ import msgspec
 import pytest
 
 from rhumb.base.errors import RhumbError
+from rhumb.cli import status
 from rhumb.cli.printer import Exit
-from rhumb.cli.status import fetch_from, problems, rows, show
+from rhumb.cli.sync import Problem, Report, fetch_from, problems, rows
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -38,22 +40,32 @@ def page(*streams: dict[str, Any]) -> bytes:
     return msgspec.json.encode(streams)
 
 
+def show(*streams: dict[str, Any], output: str = "table", wrong: Sequence[Problem] = ()) -> Exit:
+    return status.show(Report(proxies=rows(page(*streams)), findings=list(wrong)), output, NOW)
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+
+
 def test_a_proxy_is_one_line_however_many_streams_it_has(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     agent = stream(role="agent", types={"NDS": {"state": "SYNCED"}})
-    found = rows(page(stream(), agent))
-    assert show(found, "table", NOW) is Exit.OK
+    assert show(stream(), agent) is Exit.OK
     head, line = capsys.readouterr().out.splitlines()
     assert head.split() == [
-        "PROXY", "IDENTITY", "CERTIFICATE", "CDS", "EDS", "LDS", "RDS", "PUSHED", "VERSION",
+        "PROXY", "IDENTITY", "CERTIFICATE", "CDS", "EDS", "LDS", "RDS", "SDS", "PUSHED", "VERSION",
     ]  # fmt: skip
     assert line.split("  ")[0] == "reviews-1.default"
     assert "default/reviews" in line
     assert "12h old, 12h left" in line
     assert line.count("SYNCED") == 4
     assert "5s ago" in line
-    assert found[0].types.keys() == {"CDS", "EDS", "LDS", "RDS", "NDS"}
+    (row,) = rows(page(stream(), agent))
+    assert row.types.keys() == {"CDS", "EDS", "LDS", "RDS", "NDS"}
+    assert row.node == "sidecar~10.0.0.2~reviews-1.default~default.svc.cluster.local"
 
 
 def test_a_rejection_is_told_in_the_proxys_words_with_the_objects_and_an_exit_code(
@@ -66,17 +78,28 @@ def test_a_rejection_is_told_in_the_proxys_words_with_the_objects_and_an_exit_co
         "refused": ["9080"],
         "objects": ["VirtualService default/reviews spec.http[0] (routes.yaml:8)"],
     }
-    assert show(rows(page(bad)), "table", NOW) is Exit.FOUND
+    assert show(bad) is Exit.FOUND
     out = capsys.readouterr().out
     assert "reviews-1.default rejected RDS: route: invalid regex" in out
     assert "object    VirtualService default/reviews spec.http[0] (routes.yaml:8)" in out
 
 
 def test_an_agent_without_its_envoy_is_shown_as_such(capsys: pytest.CaptureFixture[str]) -> None:
-    (row,) = rows(page(stream(role="agent", types={"NDS": {"state": "SYNCED"}})))
+    alone = stream(role="agent", types={"NDS": {"state": "SYNCED"}})
+    (row,) = rows(page(alone))
     assert not row.connected
-    show([row], "table", NOW)
-    assert "SYNCED" not in capsys.readouterr().out
+    assert show(alone) is Exit.FOUND
+    out = capsys.readouterr().out
+    assert "SYNCED" not in out
+    assert "its Envoy is not connected" in out
+
+
+@pytest.mark.parametrize("kind", ["CDS", "SDS", "NDS"])
+def test_what_is_on_its_way_is_not_in_step(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    late = stream()
+    late["types"][kind] = {"state": "STALE", "resources": 1}
+    assert show(late) is Exit.FOUND
+    assert ("STALE" in capsys.readouterr().out) is (kind != "NDS")
 
 
 def test_of_two_streams_after_a_reconnection_the_younger_counts() -> None:
@@ -93,20 +116,42 @@ def test_of_two_streams_after_a_reconnection_the_younger_counts() -> None:
 def test_a_certificate_says_what_is_left(
     expires: str, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    show(rows(page(stream(certificate_expires=expires))), "table", NOW)
+    show(stream(certificate_expires=expires))
     assert text in capsys.readouterr().out.splitlines()[1]
 
 
-def test_json_is_one_object_for_each_proxy(capsys: pytest.CaptureFixture[str]) -> None:
-    show(rows(page(stream(), stream(name="a.b"))), "json", NOW)
+def test_json_says_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = [Problem(level="warning", message="old", file="a.yaml", line=3, code="IST0002")]
+    assert show(stream(), stream(name="a.b"), output="json", wrong=wrong) is Exit.OK
     found = msgspec.json.decode(capsys.readouterr().out)
-    assert [row["name"] for row in found] == ["a.b", "reviews-1.default"]
-    assert found[0]["types"]["CDS"]["state"] == "SYNCED"
+    assert [row["name"] for row in found["proxies"]] == ["a.b", "reviews-1.default"]
+    assert found["proxies"][0]["types"]["CDS"]["state"] == "SYNCED"
+    assert found["findings"][0]["file"] == "a.yaml"
+    assert found["findings"][0]["code"] == "IST0002"
 
 
 def test_nobody_connected_is_said_beside_the_data(capsys: pytest.CaptureFixture[str]) -> None:
-    assert show([], "table", NOW) is Exit.OK
+    assert show() is Exit.OK
     assert capsys.readouterr() == ("", "no proxy is connected\n")
+
+
+@pytest.mark.parametrize("name", ["ingressgateway.default", "a-long-name-v1-canary.production"])
+def test_80_columns_are_enough(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    identity = f"spiffe://cluster.local/ns/{name.partition('.')[2]}/sa/{name.partition('.')[0]}"
+    late = stream(name=name, identity=identity, last_push_seconds=119.0)
+    late["types"]["SDS"] = {"state": "SYNCED", "resources": 1}
+    show(late)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(line == line.rstrip() for line in lines)
+    assert sum(line.startswith("PROXY") for line in lines) == 2
+    assert any("12h old, 12h left" in line for line in lines)
+    assert any(line.count("SYNCED") == 5 for line in lines)
+    shown = "".join(line.split("  ")[0] for line in lines)
+    assert shown.count(name) == 2
 
 
 def test_another_servers_answer_and_no_answer_say_what_to_do() -> None:
@@ -128,10 +173,10 @@ def test_what_is_wrong_with_the_configuration_stands_below_errors_first(
         *({"level": "warning", "message": f"more {n}"} for n in range(20)),
     ]  # fmt: skip
     wrong = problems(msgspec.json.encode(found))
-    assert show(rows(page(stream())), "table", NOW, wrong) is Exit.OK
+    assert show(stream(), wrong=wrong) is Exit.FOUND
     lines = capsys.readouterr().out.splitlines()[3:]
-    assert lines[0] == "error: broken (repair it)"
-    assert lines[1] == "g.yaml:3: warning: Gateway a/b: loses"
-    assert lines[-1] == "and 2 more: see /debug/findings of the control plane"
-    show(rows(page(stream())), "json", NOW, wrong)
-    assert "broken" not in capsys.readouterr().out
+    assert lines[0] == "CONFIGURATION"
+    assert lines[1] == "error: broken (repair it)"
+    assert lines[2] == "g.yaml:3: warning: Gateway a/b: loses"
+    assert lines[-1] == "and 2 more: see `rhumb status -o json`"
+    assert show(stream(), wrong=wrong[1:]) is Exit.OK

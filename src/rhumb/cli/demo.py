@@ -126,7 +126,7 @@ def _show(found: State) -> None:
             if live:
                 live.update(made, refresh=True)
             else:
-                out.print(made)
+                tables.show(made)
             before = after
     raise RhumbError("the mesh has ended", hint="see `rhumb logs`")
 

@@ -1,213 +1,78 @@
 """`rhumb status`: every proxy of a mesh, as the control plane sees it."""
 
-import http.client
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 import msgspec
+from rich.table import Table
+from rich.text import Text
 
-from rhumb.base.errors import RhumbError
-from rhumb.cli.printer import Exit
+from rhumb.cli import sync, tables
+from rhumb.cli.printer import Exit, say
+from rhumb.cli.sync import Problem, Report, Row
 
-PAGE = "/debug/syncz"
-FINDINGS = "/debug/findings"
-DEFAULT_ADDRESS = "127.0.0.1:15014"
-TYPES = ("CDS", "EDS", "LDS", "RDS")
-_OTHERS = ("SDS", "ECDS", "NDS", "PCDS")
+TYPES = ("CDS", "EDS", "LDS", "RDS", "SDS")
+_OTHERS = ("VHDS", "ECDS", "NDS", "PCDS")
 _MOST_FINDINGS = 20
-_COLOURS = {"SYNCED": "green", "STALE": "yellow", "NACK": "red"}
-
-Fetch = Callable[[str], bytes]
-"""Path of a monitoring page to its body; raises RhumbError when the control plane does not answer."""
+_STYLES = {"SYNCED": "green", "STALE": "yellow", "NACK": "red", "EXPIRED": "red"}
 
 
-class Kind(msgspec.Struct, kw_only=True):
-    """One xDS type of one stream."""
-
-    state: str
-    resources: int = 0
-    error: str = ""
-    refused: tuple[str, ...] = ()
-    objects: tuple[str, ...] = ()
-
-
-class Stream(msgspec.Struct, kw_only=True):
-    """One stream of the page."""
-
-    proxy: str
-    name: str
-    role: str
-    identity: str = ""
-    certificate_issued: str = ""
-    certificate_expires: str = ""
-    address: str = ""
-    version: str = ""
-    connected_seconds: float = 0.0
-    last_push_seconds: float | None = None
-    pushes: int = 0
-    types: dict[str, Kind] = {}
-
-
-class Row(msgspec.Struct, kw_only=True):
-    """One proxy: what its Envoy and its agent are connected with."""
-
-    name: str
-    role: str
-    connected: bool
-    """Envoy's own stream is there."""
-    agent: bool
-    """The agent's stream is there."""
-    identity: str
-    certificate_issued: str
-    certificate_expires: str
-    version: str
-    pushes: int
-    last_push_seconds: float | None
-    types: dict[str, Kind]
-
-
-class Problem(msgspec.Struct, kw_only=True):
-    """What is wrong with the configuration in force."""
-
-    level: str
-    file: str = ""
-    line: int = 0
-    object: str = ""
-    field: str = ""
-    message: str
-    fix: str = ""
-
-    def text(self) -> str:
-        """Return it on one line."""
-        where = f"{self.file}:{self.line}: " if self.file else ""
-        what = "".join(f"{part}: " for part in (self.object, self.field) if part)
-        fix = f" ({self.fix})" if self.fix else ""
-        return f"{where}{self.level}: {what}{self.message}{fix}"
-
-
-def problems(page: bytes) -> list[Problem]:
-    """Read the page of findings; advice is left out."""
-    found = msgspec.json.decode(page, type=list[Problem])
-    return [problem for problem in found if problem.level in ("error", "warning")]
-
-
-def rows(page: bytes) -> list[Row]:
-    """Read the page: one row for each proxy, its streams joined.
-
-    Raises RhumbError when it is not the page.
-    """
-    try:
-        streams = msgspec.json.decode(page, type=list[Stream])
-    except msgspec.MsgspecError as error:
-        raise RhumbError(
-            f"the answer is not the status of a control plane: {error}",
-            hint="--control-plane takes the address of its monitoring port (15014)",
-        ) from None
-    named: dict[str, list[Stream]] = {}
-    for stream in streams:
-        named.setdefault(stream.name, []).append(stream)
-    return [_row(name, found) for name, found in sorted(named.items())]
-
-
-def _row(name: str, streams: Sequence[Stream]) -> Row:
-    agents = [s for s in streams if s.role == "agent"]
-    # After a reconnection the old stream may still be there; the younger one counts.
-    envoys = sorted((s for s in streams if s.role != "agent"), key=lambda s: s.connected_seconds)
-    main = envoys[0] if envoys else agents[0]
-    types = {name: kind for s in (*agents[:1], *envoys[:1]) for name, kind in s.types.items()}
-    return Row(
-        name=name,
-        role=main.role,
-        connected=bool(envoys),
-        agent=bool(agents),
-        identity=main.identity,
-        certificate_issued=main.certificate_issued,
-        certificate_expires=main.certificate_expires,
-        version=main.version,
-        pushes=main.pushes,
-        last_push_seconds=main.last_push_seconds,
-        types=types,
-    )
-
-
-def fetch_from(address: str) -> Fetch:
-    """Return what asks the monitoring port at HOST:PORT."""
-
-    def fetch(path: str) -> bytes:
-        connection = http.client.HTTPConnection(address, timeout=10)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            body = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise RhumbError(
-                f"no control plane answers at {address}: {error}",
-                hint="start one with `rhumb serve` or `rhumb up`, or name it with --control-plane",
-            ) from None
-        finally:
-            connection.close()
-        if answer.status != 200:
-            raise RhumbError(f"{address}{path} answers {answer.status}: {body[:200].decode()}")
-        return body
-
-    return fetch
-
-
-def show(found: Sequence[Row], output: str, now: datetime, wrong: Sequence[Problem] = ()) -> Exit:
-    """Print the proxies, and (in the table) what is wrong; FOUND when a proxy has rejected something."""
-    rejected = [row for row in found if any(k.state == "NACK" for k in row.types.values())]
+def show(found: Report, output: str, now: datetime) -> Exit:
+    """Print the proxies and what is wrong; FOUND when not all is well."""
     if output == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
-    elif not found:
-        click.echo("no proxy is connected", err=True)
     else:
-        _table(found, now)
-        for line in _rejections(rejected):
+        _tables(found.proxies, now)
+        for line in (*_rejections(found.proxies), *_wrong(found.findings)):
             click.echo(line)
-    if output != "json":
-        for line in _wrong(wrong):
-            click.echo(line)
-    return Exit.FOUND if rejected else Exit.OK
+    return Exit.OK if found.is_good else Exit.FOUND
 
 
-def _table(found: Sequence[Row], now: datetime) -> None:
-    lines: list[tuple[str, ...]] = [
-        ("PROXY", "IDENTITY", "CERTIFICATE", *TYPES, "PUSHED", "VERSION")
-    ]
-    lines += [
-        (
-            row.name,
-            _identity(row.identity),
-            _certificate(row, now),
-            *(_state(row, kind) for kind in TYPES),
-            _ago(row.last_push_seconds),
-            row.version or "-",
-        )
-        for row in found
-    ]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    for number, line in enumerate(lines):
-        cells = [
-            _paint(cell, width, head=number == 0) for cell, width in zip(line, widths, strict=True)
-        ]
-        click.echo("  ".join(cells).rstrip())
+def _tables(found: Sequence[Row], now: datetime) -> None:
+    """Print one table, or two where one would be too wide."""
+    if not found:
+        say("no proxy is connected")
+        return
+    xds = [_xds(row) for row in found]
+    who = [_who(row, now) for row in found]
+    whole = tables.table("PROXY", "IDENTITY", "CERTIFICATE", *TYPES, "PUSHED", "VERSION")
+    for row, more, states in zip(found, who, xds, strict=True):
+        whole.add_row(row.name, *more, *states)
+    if tables.fits(whole):
+        tables.show(whole)
+        return
+    tables.show(_table(("PROXY", *TYPES, "PUSHED", "VERSION"), found, xds))
+    click.echo()
+    tables.show(_table(("PROXY", "IDENTITY", "CERTIFICATE"), found, who))
 
 
-def _paint(cell: str, width: int, *, head: bool) -> str:
-    padded = cell.ljust(width)
-    if head:
-        return click.style(padded, bold=True)
-    colour = _COLOURS.get(cell)
-    return click.style(padded, fg=colour) if colour else padded
+def _table(
+    columns: Sequence[str], found: Sequence[Row], cells: Sequence[Sequence[Text | str]]
+) -> Table:
+    made = tables.table(*columns)
+    for row, more in zip(found, cells, strict=True):
+        made.add_row(row.name, *more)
+    return made
+
+
+def _xds(row: Row) -> list[Text | str]:
+    states = [_painted(_state(row, kind)) for kind in TYPES]
+    return [*states, _ago(row.last_push_seconds), row.version or "-"]
+
+
+def _who(row: Row, now: datetime) -> list[Text | str]:
+    return [_identity(row.identity), _painted(_certificate(row, now))]
+
+
+def _painted(text: str) -> Text:
+    return Text(text, style=_STYLES.get(text, ""))
 
 
 def _state(row: Row, kind: str) -> str:
-    if not row.connected:
-        return "-"
     found = row.types.get(kind)
-    return found.state if found else "NOT SENT"
+    return found.state if found and row.connected else "-"
 
 
 def _identity(identity: str) -> str:
@@ -239,6 +104,9 @@ def _span(length: timedelta) -> str:
 
 def _rejections(found: Iterable[Row]) -> Iterable[str]:
     for row in found:
+        if not row.connected:
+            yield ""
+            yield f"{row.name}: its Envoy is not connected; see `rhumb ps` and `rhumb logs`"
         for name in (*TYPES, *_OTHERS):
             kind = row.types.get(name)
             if kind is None or kind.state != "NACK":
@@ -254,54 +122,41 @@ def _wrong(found: Sequence[Problem]) -> Iterable[str]:
     if not found:
         return
     yield ""
-    for problem in sorted(found, key=lambda p: p.level)[:_MOST_FINDINGS]:
+    yield click.style("CONFIGURATION", bold=True)
+    for problem in found[:_MOST_FINDINGS]:
         text = problem.text()
-        yield click.style(text, fg="red") if problem.level == "error" else text
+        yield click.style(text, fg="red") if problem.rejects else text
     if len(found) > _MOST_FINDINGS:
-        yield f"and {len(found) - _MOST_FINDINGS} more: see {FINDINGS} of the control plane"
+        yield f"and {len(found) - _MOST_FINDINGS} more: see `rhumb status -o json`"
 
 
-def _local(file: Path | None) -> Fetch | None:
-    """Return what asks the control plane of the local mesh; None when none runs and none was named."""
-    from rhumb.local import control, state  # noqa: PLC0415 - only when a mesh is looked for
-
-    if file is None and not state.running():
-        return None
-    mesh = state.find(file)
-
-    def fetch(path: str) -> bytes:
-        answer = control.call(mesh.control, {"do": "get", "path": path})
-        if answer["status"] != 200:
-            raise RhumbError(f"the control plane answers {answer['status']}: {answer['body']}")
-        return str(answer["body"]).encode()
-
-    return fetch
-
-
-@click.command(
-    epilog="Exit code 1 when a proxy has rejected configuration. Example: rhumb status -o json"
+@click.command(epilog="Example: rhumb status -o json")
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
 @click.option("-f", "--file", type=click.Path(path_type=Path), help="rhumb.yaml of a local mesh.")
 @click.option(
     "--control-plane",
     metavar="HOST:PORT",
-    help=f"Monitoring address; by default the local mesh's, else {DEFAULT_ADDRESS}.",
+    help=f"Monitoring address; by default the local mesh's, else {sync.DEFAULT_ADDRESS}.",
 )
 def command(output: str, file: Path | None, control_plane: str | None) -> None:
-    """Show every proxy: identity, certificate, xDS state.
+    """Show every proxy: identity, certificate, state of each xDS type.
 
     \b
-    SYNCED    has accepted all that it should have
-    STALE     something is on its way, or not answered yet
-    NACK      rejected something; it goes on with what it had
-    NOT SENT  has not asked for this type
+    SYNCED  has accepted all that it should have
+    STALE   something is on its way, or not answered yet
+    NACK    rejected something; it goes on with what it had
+    -       does not ask for this type (a sidecar's own certificate, for one,
+            comes from files, so SDS is what gateways' secrets come by)
 
-    Below the table stands what proxies rejected and why, and what is wrong
-    with the configuration: errors, conflicts, patches that were left out.
+    Below stands what proxies rejected and why, and what is wrong with the
+    configuration: errors keep an object out of force, warnings do not.
+
+    Exit codes: 0 all is in step, 1 a proxy is STALE, NACK or not connected, or
+    an object was rejected, 2 the control plane does not answer.
     """
-    fetch = fetch_from(control_plane) if control_plane else _local(file)
+    fetch = sync.fetch_from(control_plane) if control_plane else sync.fetch_local(file)
     if fetch is None:
-        fetch = fetch_from(DEFAULT_ADDRESS)
-    wrong = problems(fetch(FINDINGS)) if output == "table" else []
-    raise SystemExit(show(rows(fetch(PAGE)), output, datetime.now(UTC), wrong))
+        fetch = sync.fetch_from(sync.DEFAULT_ADDRESS)
+    raise SystemExit(show(sync.report(fetch), output, datetime.now(UTC)))

@@ -1,12 +1,15 @@
-"""Tables of the local mesh, for people; plain when piped."""
+"""Tables for people: as wide as the terminal, 80 columns and plain when piped."""
 
 from collections.abc import Iterator, Mapping
 
 import click
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 Json = Mapping[str, object]
+_WIDEST = 10_000
+_HTTPS = (443, 8443)
 
 
 def console() -> Console:
@@ -14,40 +17,74 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=False)
 
 
-def table(*columns: str) -> Table:
-    """Return an empty table without frames."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
+def table(first: str, *columns: str) -> Table:
+    """Return an empty table without frames; where it is too wide, the first column gives way first."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    made.add_column(first, overflow="fold")
     for column in columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(column, overflow="fold", min_width=len(column))
     return made
 
 
+def fits(made: Table) -> bool:
+    """Tell whether a table can be shown without breaking its cells."""
+    out = console()
+    anything = out.options.update(max_width=_WIDEST)
+    return Measurement.get(out, anything, made).maximum <= out.width
+
+
+def show(made: Table) -> None:
+    """Print a table, without spaces at the ends of lines."""
+    out = console()
+    with out.capture() as captured:
+        out.print(made)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
 def workloads(status: Json) -> None:
-    """Print the workloads of a mesh."""
-    made = table("WORKLOAD", "ADDRESS", "APPLICATION", "PROXY", "READY", "PUBLISHED")
+    """Print the workloads of a mesh, and what keeps some of them from being ready."""
+    made = table("WORKLOAD", "ADDRESS", "APPLICATION", "PROXY", "READY")
+    notes = []
     for row in _rows(status):
+        name = f"{row['name']}.{row['namespace']}"
         made.add_row(
-            f"{row['name']}.{row['namespace']}",
-            str(row["address"]),
+            name,
+            _address(row),
             str(row["application"] or "-"),
             str(row.get("proxy", "starting")),
-            "yes" if row["ready"] else str(row.get("why") or "no"),
-            ", ".join(_texts(row["publish"])) or "-",
+            "yes" if row["ready"] else "no",
         )
-    console().print(made)
+        if not row["ready"] and row.get("why"):
+            notes.append(f"{name}: {row['why']}")
+    show(made)
+    if notes:
+        click.echo()
+    for note in notes:
+        click.echo(note)
 
 
 def published(status: Json) -> Iterator[str]:
     """Yield a line for each address of the host that leads into the mesh."""
     for row in _rows(status):
-        for address in _texts(row["publish"]):
-            yield f"{click.style('→', fg='green')} {row['name']}: http://{address}"
+        for publish in _dictionaries(row["publish"]):
+            address = str(publish["address"])
+            host = f"[{address}]" if ":" in address else address
+            scheme = "https" if publish["port"] in _HTTPS else "http"
+            url = f"{scheme}://{host}:{publish['host_port']}"
+            yield f"{click.style('→', fg='green')} {row['name']}: {url}"
 
 
-def _rows(status: Json) -> list[dict[str, object]]:
-    found = status.get("workloads")
-    return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+def _address(row: Json) -> str:
+    """Return where a workload is reached; with the port where it shares the address."""
+    ports = row.get("ports")
+    found = list(ports.values()) if isinstance(ports, dict) else []
+    return f"{row['address']}:{found[0]}" if found else str(row["address"])
 
 
-def _texts(value: object) -> list[str]:
-    return [str(one) for one in value] if isinstance(value, list) else []
+def _rows(status: Json) -> list[Json]:
+    return _dictionaries(status.get("workloads"))
+
+
+def _dictionaries(value: object) -> list[Json]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

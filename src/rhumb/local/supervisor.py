@@ -311,7 +311,9 @@ async def _row(member: Member) -> Json:
         "gateway": plan.gateway,
         "application": member.application.state() if member.application else "",
         "ready": member.ready,
-        "publish": [f"{p.address}:{p.host_port}" for p in plan.publish],
+        "publish": [
+            {"address": p.address, "host_port": p.host_port, "port": p.port} for p in plan.publish
+        ],
         "pids": pids(member),
     }
     if member.sidecar is not None:
