@@ -24,6 +24,7 @@ from rhumb.model.proxy import Role
 from rhumb.model.resource import ResourceSet
 from rhumb.snapshot.build import World
 from rhumb.translate import conflicts
+from rhumb.translate.origins import Origins, origins
 from rhumb.xds.types import XdsType
 
 Json = dict[str, object]
@@ -92,6 +93,7 @@ class Pages:
             "/debug/adsz": lambda _: self.sync(),
             "/debug/connections": lambda _: self.connections(),
             "/debug/config_dump": lambda query: self.dump(query.get("proxyID", "")),
+            "/debug/origins": lambda query: self.origins(query.get("proxyID", "")),
             "/debug/ndsz": lambda query: self.names(query.get("proxyID", "")),
             "/debug/configz": lambda _: self.config(),
             "/debug/registryz": lambda _: self.services(),
@@ -190,6 +192,15 @@ class Pages:
             ]
             for kind, word in _DUMPED.items()
         }
+
+    def origins(self, proxy_id: str) -> Origins:
+        """Return which objects, files and lines made what one proxy is served.
+
+        Raises RhumbError when no such proxy is connected.
+        """
+        view = self._find(proxy_id, agent=False).connection.view
+        assert view is not None
+        return origins(self._plane.world, view)
 
     def names(self, proxy_id: str) -> list[Json]:
         """Return the name table of one proxy's agent.

@@ -84,7 +84,7 @@ class Guests:
         Raises RhumbError when there is no such workload.
         """
         asked = msgspec.convert(request, ExecRequest)
-        member = self._member(asked.workload)
+        member = self.member(asked.workload)
         with self._counted():
             process = programs.start(
                 asked.argv,
@@ -192,7 +192,11 @@ class Guests:
             if not self._count:
                 self._none.set()
 
-    def _member(self, name: str) -> Member:
+    def member(self, name: str) -> Member:
+        """Return a running workload by its name, or the first of a service.
+
+        Raises RhumbError that says which there are.
+        """
         running = [member for member in self._members.values() if member.running]
         for member in running:
             if name in (member.plan.name, member.plan.id):

@@ -43,6 +43,8 @@ _log = logging.getLogger(__name__)
 _TOKEN_LIFE = timedelta(minutes=10)
 _READY_S = 60.0
 _REAP_S = 1.0
+_MAX_DUMP = 512 * 1024 * 1024
+"""Bytes of an answer of Envoy's admin interface."""
 Json = dict[str, object]
 
 
@@ -232,6 +234,8 @@ class Supervisor:
                 return await self._apply(self._load())
             case "get":
                 return await self._get(str(request["path"]))
+            case "admin":
+                return await self._admin(request)
             case "metrics":
                 return await self._metrics()
             case "exec":
@@ -248,6 +252,23 @@ class Supervisor:
         target = http.Target(host="127.0.0.1", port=self._ground.plane.monitoring)
         answer = await http.request(target, path)
         return {"status": answer.status, "body": answer.body.decode(errors="replace")}
+
+    async def _admin(self, request: Json) -> Json:
+        """Ask the Envoy of a workload."""
+        member = self._guests.member(str(request["workload"]))
+        if member.sidecar is None:
+            raise RhumbError(f"{member.plan.id} has no sidecar")
+        method = "POST" if request.get("post") else "GET"
+        try:
+            answer = await http.request(
+                member.sidecar.envoy.admin, str(request["path"]), method=method, limit=_MAX_DUMP
+            )
+        except OSError as error:
+            raise RhumbError(
+                f"the Envoy of {member.plan.id} does not answer: {error}", hint="see `rhumb ps`"
+            ) from None
+        body = answer.body.decode(errors="replace")
+        return {"workload": member.plan.id, "status": answer.status, "body": body}
 
     async def _metrics(self) -> Json:
         found: Json = {}

@@ -1,0 +1,131 @@
+"""Where each part of a proxy's configuration comes from: for people who look at it, never sent to Envoy.
+
+Lines move with every edit of a file; in Envoy's resources they would make listeners drain for nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from rhumb.ir.cluster import Cluster
+from rhumb.ir.endpoint import LoadAssignment
+from rhumb.ir.listener import FilterChain, HttpConnectionManager, Listener
+from rhumb.ir.origin import Origin, origin
+from rhumb.ir.patch import Patched
+from rhumb.ir.route import Forward, Route, RouteConfiguration
+from rhumb.ir.secret import Secret
+from rhumb.snapshot.build import World
+from rhumb.snapshot.view import View
+from rhumb.translate.proxy import resources
+from rhumb.xds.types import XdsType
+
+Cited = tuple[Origin, ...]
+"""Objects that made a thing, the most telling first; none: it is built in."""
+
+
+class Origins(msgspec.Struct, frozen=True, kw_only=True):
+    """Objects by what they made."""
+
+    listeners: Mapping[str, tuple[Cited, ...]]
+    """By listener: of each filter chain, the default chain last."""
+    routes: Mapping[str, Mapping[str, tuple[Cited, ...]]]
+    """By route configuration and virtual host: of each route."""
+    clusters: Mapping[str, Cited]
+    endpoints: Mapping[str, Mapping[str, Cited]]
+    """By cluster and `ADDRESS:PORT`."""
+    secrets: Mapping[str, Cited]
+
+
+def origins(world: World, view: View) -> Origins:
+    """Return where everything comes from that a view receives."""
+    # Virtual hosts stand in their tables here, also for clients that take them apart.
+    whole = msgspec.structs.replace(view.capabilities, vhds=False)
+    view = msgspec.structs.replace(view, capabilities=whole)
+    clusters = [c for c in _values(world, view, XdsType.CDS) if isinstance(c, Cluster)]
+    tables = [t for t in _values(world, view, XdsType.RDS) if isinstance(t, RouteConfiguration)]
+    assigned = [a for a in _values(world, view, XdsType.EDS) if isinstance(a, LoadAssignment)]
+    assigned += [c.assignment for c in clusters if c.assignment is not None]
+    made_by = {cluster.name: cluster.origin for cluster in clusters}
+    return Origins(
+        listeners={
+            listener.name: tuple(
+                _of_chain(chain, listener, made_by, tables) for chain in _chains(listener)
+            )
+            for listener in _values(world, view, XdsType.LDS)
+            if isinstance(listener, Listener)
+        },
+        routes={
+            table.name: {
+                host.name: tuple(_of_route(route, made_by) for route in host.routes)
+                for host in table.virtual_hosts
+            }
+            for table in tables
+        },
+        clusters=made_by,
+        endpoints={each.name: dict(_of_endpoints(world, each)) for each in assigned},
+        secrets={
+            secret.name: secret.origin
+            for secret in _values(world, view, XdsType.SDS)
+            if isinstance(secret, Secret)
+        },
+    )
+
+
+def _values(world: World, view: View, kind: XdsType) -> Iterator[object]:
+    """Yield what patches start from: they are cited where they are seen, in the names that they make."""
+    for value in resources(world, view, kind):
+        yield value.value if isinstance(value, Patched) else value
+
+
+def _chains(listener: Listener) -> Iterator[FilterChain]:
+    yield from listener.chains
+    if listener.default_chain is not None:
+        yield listener.default_chain
+
+
+def _of_chain(
+    chain: FilterChain,
+    listener: Listener,
+    made_by: Mapping[str, Cited],
+    tables: Iterable[RouteConfiguration],
+) -> Cited:
+    if chain.origin:
+        return chain.origin
+    found = chain.filter
+    if not isinstance(found, HttpConnectionManager):
+        cited = _distinct(made_by.get(target.cluster, ()) for target in found.targets)
+    elif found.routes is not None:
+        cited = _of_table(found.routes, made_by)
+    else:
+        named = (table for table in tables if table.name == found.rds)
+        cited = _distinct(_of_table(table, made_by) for table in named)
+    return cited or listener.origin
+
+
+def _of_table(table: RouteConfiguration, made_by: Mapping[str, Cited]) -> Cited:
+    return table.origin or _distinct(
+        _of_route(route, made_by) for host in table.virtual_hosts for route in host.routes
+    )
+
+
+def _of_route(route: Route, made_by: Mapping[str, Cited]) -> Cited:
+    """Return the rule that made a route; a route without one comes from its service."""
+    if route.origin or not isinstance(route.action, Forward):
+        return route.origin
+    return _distinct(made_by.get(target.cluster, ()) for target in route.action.targets)
+
+
+def _of_endpoints(world: World, assignment: LoadAssignment) -> Iterator[tuple[str, Cited]]:
+    known = world.catalog.entries_at
+    for group in assignment.groups:
+        for endpoint in group.endpoints:
+            entries = known.get(endpoint.address, ())
+            # Without capture many workloads share an address; their names tell them apart.
+            own = endpoint.workload.split(";")[:2]
+            found = [e for e in entries if [e.workload.name, e.workload.namespace] == own]
+            cited = tuple(origin(entry.resource) for entry in found or entries[:1])
+            yield f"{endpoint.address}:{endpoint.port}", cited or assignment.origin
+
+
+def _distinct(several: Iterable[Cited]) -> Cited:
+    return tuple(dict.fromkeys(each for cited in several for each in cited))
