@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 import pytest
+from pyroute2 import IPRoute
 
 from rhumb.local import linux, network
 from rhumb.local.addresses import HUB
@@ -77,6 +78,23 @@ def an_address_is_free_as_soon_as_its_workload_left() -> None:
         lingering.close()
 
 
+def links_keep_their_own_addresses() -> None:
+    def address(name: str) -> object:
+        with IPRoute() as route:
+            (link,) = route.get_links(ifname=name)
+            return dict(link["attrs"])["IFLA_ADDRESS"]
+
+    def seen() -> tuple[object, object]:
+        one = network.add_workload("one", "100.64.0.2")
+        found = network.inside(one, lambda: address("eth0")), address(network.BRIDGE)
+        network.remove_workload(one)
+        return found
+
+    first = seen()
+    assert seen() == first
+    assert address(network.BRIDGE) == first[1]
+
+
 def work_inside_fails_where_it_was_asked_for() -> None:
     def fails() -> None:
         raise LookupError("inside")
@@ -94,6 +112,7 @@ WORKS: Mapping[str, Callable[[], None]] = {
         an_address_that_is_used_is_refused,
         nothing_leads_out_of_the_hub,
         an_address_is_free_as_soon_as_its_workload_left,
+        links_keep_their_own_addresses,
         work_inside_fails_where_it_was_asked_for,
     )
 }

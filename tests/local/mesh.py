@@ -25,7 +25,7 @@ from rhumb.local import linux
 Json = dict[str, Any]
 
 APP = """
-import json, os, urllib.request
+import json, os, time, urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Echo(BaseHTTPRequestHandler):
@@ -38,6 +38,9 @@ class Echo(BaseHTTPRequestHandler):
         elif self.path == "/health" and os.path.exists("sick-" + os.environ["NAME"]):
             return self.send_error(503)
         else:
+            while self.path.endswith("/wait") and os.path.exists("wait"):
+                open("waiting", "w").close()
+                time.sleep(0.01)
             said = {"name": os.environ["NAME"], "pid": os.getpid(), "uid": os.getuid(),
                     "headers": {k.lower(): v for k, v in self.headers.items()}}
             body = json.dumps(said).encode()

@@ -39,7 +39,13 @@ def documents(mesh: Topology) -> dict[str, str]:
         Seated(plan=p, service=service_of(p, mesh), seat=Seat(address=ADDRESSES[p.id]))
         for p in mesh.workloads
     ]
-    return resources.documents(mesh, seated, SERVICES)
+    return everything(mesh, seated)
+
+
+def everything(mesh: Topology, seated: list[Seated]) -> dict[str, str]:
+    """Return all files of a mesh in which every workload takes traffic."""
+    entries = {resources.entry_file(s.plan): resources.entry_text(s) for s in seated if s.has_entry}
+    return resources.documents(mesh, seated, SERVICES) | entries
 
 
 def objects() -> dict[str, list[dict[str, object]]]:
@@ -100,7 +106,7 @@ def shared_() -> dict[str, list[dict[str, Any]]]:
         seat, doors = ground.seat(plan, service), ground.doors(plan, MESH.services)
         seated.append(Seated(plan=plan, service=service, seat=seat, shared=True, doors=doors))
     ground.close()
-    found = resources.documents(MESH, seated, SERVICES)
+    found = everything(MESH, seated)
     for name, text in found.items():
         assert [f for d in Loader().load(text, name) for f in d.findings] == []
     return {name: list(yaml.safe_load_all(text)) for name, text in found.items()}

@@ -241,6 +241,7 @@ class Pages:
                         "service_port": e.service_port,
                         "health": e.health,
                         "workload": f"{e.workload.namespace}/{e.workload.name}",
+                        "instance": e.hostname,
                         "labels": dict(e.workload.labels),
                     }
                     for e in catalog.endpoints.get(key, ())

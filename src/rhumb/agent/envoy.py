@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from rhumb.agent import http, netns, process, supervise
@@ -19,6 +19,7 @@ from rhumb.base.tasks import Nursery
 BOOTSTRAP = "envoy.json"
 PID = "envoy.pid"
 _POLL_SECONDS = 0.1
+_ACTIVE = "downstream_cx_active"
 _OWN_LISTENERS = ("listener.prometheus.", "listener.ready.", "listener.admin.")
 _LEVELS = {
     "trace": logging.DEBUG,
@@ -71,12 +72,18 @@ def pass_on(line: str, workload: str) -> None:
     )
 
 
-def active_connections(stats: str) -> int:
-    """Sum the downstream connections in the text of `/stats`, without those of our own listeners."""
+def active_connections(stats: str, ports: Collection[int] = ()) -> int:
+    """Sum the downstream connections in the text of `/stats`, without those of our own listeners.
+
+    With `ports`, those of listeners on these ports alone.
+    """
     total = 0
+    wanted = tuple(f"_{port}.{_ACTIVE}" for port in ports)
     for line in stats.splitlines():
         name, _, value = line.partition(": ")
-        if name.startswith("listener.") and not name.startswith(_OWN_LISTENERS) and value.isdigit():
+        if not name.startswith("listener.") or name.startswith(_OWN_LISTENERS):
+            continue
+        if value.isdigit() and (not wanted or name.endswith(wanted)):
             total += int(value)
     return total
 
@@ -225,19 +232,26 @@ class Envoy:
         self._events.put_nowait(supervise.Exited(code, ran))
 
     async def _drain(self) -> None:
+        await self.drain()
+        self._events.put_nowait(supervise.Drained())
+
+    async def drain(self, ports: Collection[int] = ()) -> None:
+        """Invite no more work, and wait until connections to these ports (to all) have ended.
+
+        Waits for `drain_seconds` at most.
+        """
         deadline = self._clock.monotonic() + self._settings.drain_seconds
         try:
             # Listeners stay open (skip_exit): a late request is served, and told to come no more.
             await http.request(self.admin, "/drain_listeners?graceful&skip_exit", method="POST")
-            while self._clock.monotonic() < deadline and await self._busy():  # noqa: ASYNC110 - Envoy must be asked
+            while self._clock.monotonic() < deadline and await self._busy(ports):  # noqa: ASYNC110 - Envoy must be asked
                 await asyncio.sleep(_POLL_SECONDS)
         except (OSError, ValueError) as error:
             _log.warning("Envoy's admin interface does not answer: %s", error)
-        self._events.put_nowait(supervise.Drained())
 
-    async def _busy(self) -> bool:
-        answer = await http.request(self.admin, "/stats?filter=downstream_cx_active$")
-        return active_connections(answer.body.decode()) > 0
+    async def _busy(self, ports: Collection[int]) -> bool:
+        answer = await http.request(self.admin, f"/stats?filter={_ACTIVE}$")
+        return active_connections(answer.body.decode(), ports) > 0
 
 
 def _cause(code: int) -> str:

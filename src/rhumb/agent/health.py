@@ -33,6 +33,7 @@ _CHECK = "/grpc.health.v1.Health/Check"
 _SERVING = 1
 _STATUSES = {0: "UNKNOWN", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 _CHUNK = 64 * 1024
+_EAGER_S = 0.25
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -81,10 +82,23 @@ class HealthProbe:
         now = asyncio.get_running_loop().time
         while True:
             begun = now()
-            change = self.health.observe(await self.check())
+            change = self.health.observe(await self._judge(begun + self._probe.period_seconds))
             if change is not None:
                 self._on_change(change.healthy, change.why)
             await asyncio.sleep(max(0.0, begun + self._probe.period_seconds - now()))
+
+    async def _judge(self, until: float) -> str:
+        """Return one result; within its period, an application that only starts is asked again."""
+        now = asyncio.get_running_loop().time
+        while (why := await self.check()) and self.health.healthy is None:
+            if now() + _EAGER_S > until:
+                break
+            await asyncio.sleep(_EAGER_S)
+        return why
+
+    def forget(self) -> None:
+        """Begin anew: the application that was asked is gone."""
+        self.health = Health(self._probe.success_threshold, self._probe.failure_threshold)
 
     async def check(self) -> str:
         """Probe once; return what is wrong, empty when nothing is."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -92,6 +93,9 @@ class Sidecar:
         self._running: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
         self._named = asyncio.Event()
+        self._probe: HealthProbe | None = None
+        self.healthy = asyncio.Event()
+        """Set while a probe says that the application is."""
 
     async def start(self) -> None:
         """Start everything; `wait_ready` tells when traffic may come.
@@ -126,10 +130,17 @@ class Sidecar:
         if self.settings.role is Role.SIDECAR and self.settings.capture.dns:
             await self._named.wait()
 
-    async def stop(self) -> None:
-        """Drain Envoy, then end everything."""
+    async def drain(self, ports: Collection[int]) -> None:
+        """Let what is in flight to these ports of Envoy's end; `stop` comes later."""
+        self.readiness.drain()
+        await self.envoy.drain(ports)
+
+    async def stop(self, *, at_once: bool = False) -> None:
+        """Drain Envoy, unless it is to be `at_once`; then end everything."""
         self.readiness.drain()
         self.envoy.stop()
+        if at_once:
+            self.envoy.stop()
         if self._running is not None:
             await asyncio.wait([self._running])
         if self._server is not None:
@@ -160,14 +171,23 @@ class Sidecar:
     async def _watch_health(self, probe: Probe) -> None:
         # A workload takes no traffic before its proxy does, however well the application is.
         await self.wait_ready()
-        await HealthProbe(
+        self._probe = HealthProbe(
             probe,
             enter=self._enter,
             on_change=self._health_changed,
             run_command=self._run_command,
-        ).run()
+        )
+        await self._probe.run()
+
+    def application_ended(self) -> None:
+        """Take that the application is gone: whoever comes in its place must be healthy first."""
+        if self._probe is not None:
+            self._probe.forget()
+        if self.healthy.is_set():
+            self._health_changed(False, "it ended")
 
     def _health_changed(self, healthy: bool, why: str) -> None:
+        (self.healthy.set if healthy else self.healthy.clear)()
         level = logging.INFO if healthy else logging.WARNING
         word = "healthy" if healthy else f"unhealthy: {why}"
         _log.log(level, "the application of %s is %s", self.settings.name, word)

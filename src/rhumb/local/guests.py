@@ -5,14 +5,11 @@ import contextlib
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from pathlib import Path
 
 import msgspec
 
-from rhumb.agent import http
 from rhumb.agent.process import wait_exit
 from rhumb.base.errors import RhumbError
-from rhumb.base.files import write_atomic
 from rhumb.base.tasks import Nursery
 from rhumb.local import programs, resources
 from rhumb.local.control_server import Caller
@@ -23,7 +20,6 @@ from rhumb.local.topology import ServicePlan, Topology, WorkloadPlan
 Json = dict[str, object]
 
 _GRACE_S = 5.0
-_POLL_S = 0.05
 
 
 class ExecRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,11 +53,13 @@ class Guests:
         state: State,
         members: Mapping[str, Member],
         add: Callable[[WorkloadPlan], Awaitable[Member]],
+        retire: Callable[[Member], Awaitable[None]],
         remove: Callable[[Member], Awaitable[None]],
     ) -> None:
         self._state = state
         self._members = members
         self._add = add
+        self._retire = retire
         self._remove = remove
         self._processes: set[subprocess.Popen[bytes]] = set()
         self._plans: dict[str, WorkloadPlan] = {}
@@ -72,8 +70,7 @@ class Guests:
     @property
     def files(self) -> frozenset[str]:
         """Return the names of files that describe these workloads."""
-        names = (resources.entry_file, resources.sidecar_file)
-        return frozenset(name(plan) for plan in self._plans.values() for name in names)
+        return frozenset(resources.sidecar_file(plan) for plan in self._plans.values())
 
     def __contains__(self, workload: str) -> bool:
         return workload in self._plans
@@ -95,7 +92,7 @@ class Guests:
                 terminal=asked.terminal,
             )
             caller.close_streams()
-            return {"code": await self._attend(process, caller, lambda: None)}
+            return {"code": await self._attend(process, caller, None)}
 
     async def run(self, request: Json, caller: Caller, topology: Topology) -> Json:
         """Run a command as a workload, which gets traffic from when it listens until it ends.
@@ -109,23 +106,18 @@ class Guests:
             raise RhumbError(
                 f'there is a workload "{plan.id}" already', hint="choose another --version"
             )
-        path = self._state.generated / resources.entry_file(plan)
         self._plans[plan.id] = plan
         with self._counted():
             try:
                 member = await self._add(plan)
                 try:
-                    return {"code": await self._host(member, service, asked, caller, path)}
+                    return {"code": await self._host(member, asked, caller)}
                 finally:
-                    path.unlink(missing_ok=True)
                     await self._remove(member)
             finally:
                 del self._plans[plan.id]
 
-    async def _host(
-        self, member: Member, service: ServicePlan, asked: RunRequest, caller: Caller, path: Path
-    ) -> int:
-        port = member.seat.at_program(service.ports[0].target)
+    async def _host(self, member: Member, asked: RunRequest, caller: Caller) -> int:
         process = programs.start(
             asked.argv,
             member.place(),
@@ -134,43 +126,48 @@ class Guests:
             streams=caller.streams,
         )
         caller.close_streams()
-        nursery = Nursery(f"guest/{member.plan.id}")
-        announcing = nursery.start("announce", self._announce(member, port, path))
-
-        def leave() -> None:
-            announcing.cancel()
-            path.unlink(missing_ok=True)
-
-        try:
-            return await self._attend(process, caller, leave)
-        finally:
-            await nursery.close()
-
-    async def _announce(self, member: Member, port: int, path: Path) -> None:
-        """Let traffic come as soon as the program listens."""
-        target = http.Target(host="127.0.0.1", port=port, enter=member.enter)
-        while True:
-            try:
-                connection = await http.connect(target)
-            except OSError:
-                await asyncio.sleep(_POLL_S)
-            else:
-                connection.close()
-                break
-        write_atomic(path, resources.entry_text(member.seated))
+        member.announce()
+        return await self._attend(process, caller, member)
 
     async def _attend(
-        self, process: subprocess.Popen[bytes], caller: Caller, leave: Callable[[], None]
+        self, process: subprocess.Popen[bytes], caller: Caller, member: Member | None
     ) -> int:
+        """Wait for a program; `member` is the workload that it is."""
         self._processes.add(process)
         nursery = Nursery("attend")
-        nursery.start("signals", _pass_on(process, caller, leave))
+        nursery.start("signals", self._pass_on(process, caller, member, nursery))
         try:
             return await wait_exit(process)
         finally:
             await nursery.close()
             programs.signal_all(process, signal.SIGKILL)  # and what it left behind
             self._processes.discard(process)
+
+    async def _pass_on(
+        self,
+        process: subprocess.Popen[bytes],
+        caller: Caller,
+        member: Member | None,
+        nursery: Nursery,
+    ) -> None:
+        """Pass signals on: the first when nobody calls the workload any more, others at once."""
+        seen = 0
+        async for number in caller.signals():
+            seen += 1
+            if seen > 1 or member is None:
+                programs.signal_all(process, number)
+            else:
+                nursery.start("leave", self._leave(process, member, number))
+        await self._leave(process, None if seen else member, signal.SIGTERM)
+        await asyncio.sleep(_GRACE_S)
+        programs.signal_all(process, signal.SIGKILL)
+
+    async def _leave(
+        self, process: subprocess.Popen[bytes], member: Member | None, number: signal.Signals
+    ) -> None:
+        if member is not None:
+            await self._retire(member)
+        programs.signal_all(process, number)
 
     async def stop(self) -> None:
         """End all of them."""
@@ -206,18 +203,6 @@ class Guests:
                 return member
         names = ", ".join(sorted(self._members)) or "none"
         raise RhumbError(f'there is no workload "{name}"', hint=f"there is: {names}")
-
-
-async def _pass_on(
-    process: subprocess.Popen[bytes], caller: Caller, leave: Callable[[], None]
-) -> None:
-    async for number in caller.signals():
-        leave()
-        programs.signal_all(process, number)
-    leave()
-    programs.signal_all(process, signal.SIGTERM)
-    await asyncio.sleep(_GRACE_S)
-    programs.signal_all(process, signal.SIGKILL)
 
 
 def _service(topology: Topology, name: str) -> ServicePlan:

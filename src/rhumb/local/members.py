@@ -1,26 +1,32 @@
 """One workload of a running local mesh: its place, sidecar, application, published ports."""
 
+import asyncio
+import contextlib
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from rhumb.agent import netns
+from rhumb.agent import http, netns
 from rhumb.agent.health import commands
 from rhumb.agent.process import Command
 from rhumb.agent.run import Sidecar
 from rhumb.agent.settings import Discovery, Probe, SidecarSettings
 from rhumb.base.tasks import Nursery
-from rhumb.local import programs
+from rhumb.local import programs, resources
 from rhumb.local.ground import Ground, Seat, Site
+from rhumb.local.presence import Presence
 from rhumb.local.programs import Application, Place, own_environment
 from rhumb.local.relay import Relay
 from rhumb.local.resources import Seated
 from rhumb.local.state import State
+from rhumb.local.topology import PortSpec
 from rhumb.model.kinds.workload_group import ReadinessProbe
 from rhumb.model.proxy import Role
+
+_POLL_S = 0.05
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +51,13 @@ class Member:
         self.sidecar: Sidecar | None = None
         self.application: Application | None = None
         self.ready = False
+        generated = around.state.generated
+        self._presence = (
+            Presence(generated / resources.entry_file(self.plan), resources.entry_text(seated))
+            if seated.has_entry
+            else None
+        )
+        self._announcing: asyncio.Task[None] | None = None
 
     async def start(self, sockets: dict[str, socket.socket]) -> None:
         """Bring the workload up; returns when its sidecar is ready.
@@ -72,6 +85,7 @@ class Member:
                 self.place(),
                 self.environment(),
                 self._around.state.log(self.plan.id),
+                self._program_ended,
             )
             self._nursery.start("application", self.application.run())
         await self.sidecar.start()
@@ -82,13 +96,78 @@ class Member:
                 self._nursery.start("relay", relay.run())
         await self.sidecar.wait_ready()
         self.ready = True
+        if self.application is not None or self.plan.gateway:
+            self.announce()
 
-    async def stop(self) -> None:
-        """End the application, drain the sidecar, let the namespace go."""
+    # --- traffic ---------------------------------------------------------------------------
+
+    def announce(self) -> None:
+        """Let traffic come as soon as the program serves."""
+        if self._presence is not None and self._announcing is None:
+            self._announcing = self._nursery.start("announce", self._announce(self._presence))
+
+    async def _announce(self, presence: Presence) -> None:
+        assert self.sidecar is not None
+        if self.plan.gateway:
+            pass  # its proxy is all there is, and is ready
+        elif self.plan.probe is not None:
+            await self.sidecar.healthy.wait()
+        else:
+            await self._listens()
+        presence.announce()
+
+    async def _listens(self) -> None:
+        """Wait until the program accepts connections at a port of its service."""
+        ports = [self.seat.at_program(port.target) for port in self._ports()]
+        while True:
+            for port in ports:
+                target = http.Target(host="127.0.0.1", port=port, enter=self.enter)
+                with contextlib.suppress(OSError):
+                    (await http.connect(target)).close()
+                    return
+            await asyncio.sleep(_POLL_S)
+
+    def retract(self) -> None:
+        """Let no more traffic come; proxies hear of it a little later."""
+        if self._announcing is not None:
+            self._announcing.cancel()
+            self._announcing = None
+        if self._presence is not None:
+            self._presence.retract()
+
+    @property
+    def announced(self) -> bool:
+        """Return whether others may send traffic."""
+        return self._presence is not None and self._presence.announced
+
+    async def drain(self) -> None:
+        """Let what is in flight to the workload end, once nobody sends any more."""
+        if self.sidecar is not None:
+            inbound = {self.sidecar.settings.ports.inbound, *self.seat.received.values()}
+            if self.plan.gateway:
+                inbound |= {self.seat.at_proxy(publish.port) for publish in self.plan.publish}
+            await self.sidecar.drain(inbound)
+
+    def _program_ended(self) -> None:
+        """Take that the program ended by itself; it is started again."""
+        if self.sidecar is not None:
+            self.sidecar.application_ended()
+        if self._announcing is not None:
+            self.retract()
+            self.announce()
+
+    async def stop(self, *, at_once: bool = False) -> None:
+        """End the application and the sidecar, let the namespace go.
+
+        What is in flight ends before, unless all is to end `at_once`.
+        """
+        self.retract()
+        if not at_once:
+            await self.drain()
         if self.application is not None:
             await self.application.stop()
         if self.sidecar is not None:
-            await self.sidecar.stop()
+            await self.sidecar.stop(at_once=at_once)
         await self._nursery.close()
         if self._site is not None:
             self._site.close()
@@ -99,6 +178,8 @@ class Member:
         if self.seated.essence != seated.essence:
             return True
         self.seated = seated
+        if self._presence is not None:
+            self._presence.update(resources.entry_text(seated))
         return False
 
     @property
@@ -126,7 +207,7 @@ class Member:
         """Return the variables of programs of this workload: its own over those of `base`, else ours."""
         assert self._site is not None
         found = {**(own_environment() if base is None else base), **self._site.variables()}
-        ports = self.seated.service.ports if self.seated.service else ()
+        ports = self._ports()
         if ports and not self.plan.gateway:
             found["HOST"] = self._site.host
             found["PORT"] = str(self.seat.at_program(ports[0].target))
@@ -134,6 +215,9 @@ class Member:
             name = port.label.upper().replace("-", "_")
             found[f"PORT_{name}"] = str(self.seat.at_program(port.target))
         return found | dict(self.plan.program.environment if self.plan.program else ())
+
+    def _ports(self) -> Sequence[PortSpec]:
+        return self.seated.service.ports if self.seated.service else ()
 
     def _directory(self) -> Path:
         """Return where commands of probes run: where the program does."""

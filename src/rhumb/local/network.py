@@ -52,7 +52,8 @@ def _make_hub() -> None:
     _allow_low_ports()
     with IPRoute() as route:
         _loopback_up(route)
-        route.link("add", ifname=BRIDGE, kind="bridge")
+        # Without an address of its own it takes one of its ports', another whenever they change.
+        route.link("add", ifname=BRIDGE, kind="bridge", address=_hardware(HUB))
         index = route.link_lookup(ifname=BRIDGE)[0]
         route.addr("add", index=index, address=HUB, prefixlen=WORKLOADS.prefixlen)
         route.link("set", index=index, state="up")
@@ -70,7 +71,8 @@ def add_workload(name: str, address: str) -> Namespace:
 def _connect(address: str, handle: int) -> None:
     link = _link_name(address)
     with IPRoute() as route:
-        route.link("add", ifname=link, kind="veth", peer={"ifname": "eth0", "net_ns_fd": handle})
+        peer = {"ifname": "eth0", "net_ns_fd": handle, "address": _hardware(address)}
+        route.link("add", ifname=link, kind="veth", peer=peer)
         index = route.link_lookup(ifname=link)[0]
         bridge = route.link_lookup(ifname=BRIDGE)[0]
         route.link("set", index=index, master=bridge, state="up")
@@ -119,6 +121,11 @@ def _loopback_up(route: IPRoute) -> None:
 def _allow_low_ports() -> None:
     # Applications have no capabilities, yet may listen on port 80: nothing else lives here.
     Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")
+
+
+def _hardware(address: str) -> str:
+    """Return the link's own address: always the same, for others remember it beyond a restart."""
+    return "02:00:" + ":".join(f"{byte:02x}" for byte in ipaddress.ip_address(address).packed)
 
 
 def _link_name(address: str) -> str:

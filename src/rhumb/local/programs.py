@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -76,12 +76,18 @@ class Application:
     """Keeps one program running; its output goes to a file."""
 
     def __init__(
-        self, program: Program, place: Place, environment: Mapping[str, str], log: Path
+        self,
+        program: Program,
+        place: Place,
+        environment: Mapping[str, str],
+        log: Path,
+        on_exit: Callable[[], None] = lambda: None,
     ) -> None:
         self._program = program
         self._place = place
         self._environment = environment
         self._log = log
+        self._on_exit = on_exit
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = False
         self.restarts = 0
@@ -111,6 +117,7 @@ class Application:
                 self._process = None
                 if self._ended_by_us():
                     return
+                self._on_exit()
                 self.restarts += 1
                 if loop.time() - began > _STEADY_S:
                     delays = backoff.delays(first=0.5, cap=10.0)

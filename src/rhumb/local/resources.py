@@ -32,6 +32,11 @@ class Seated(msgspec.Struct, frozen=True, kw_only=True):
         return self.plan, self.seat, tuple((port.label, port.target) for port in ports)
 
     @property
+    def has_entry(self) -> bool:
+        """Tell whether a WorkloadEntry leads to it."""
+        return self.shared or not self.plan.gateway
+
+    @property
     def labels(self) -> tuple[tuple[str, str], ...]:
         """Return the labels that its proxy and its WorkloadEntry have."""
         own = ((INSTANCE, self.plan.name),) if self.shared else ()
@@ -41,18 +46,16 @@ class Seated(msgspec.Struct, frozen=True, kw_only=True):
 def documents(
     topology: Topology, seated: Iterable[Seated], service_addresses: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return file name -> YAML: one file for all services, one or two for each workload.
+    """Return file name -> YAML: one file for all services, one for each workload that needs a Sidecar.
 
     Addresses of services are by `NAME.NAMESPACE`. A workload's files are its own, so that one that comes
-    or goes touches nothing else.
+    or goes touches nothing else; its entry comes and goes with its traffic (`entry_text`).
     """
     gateways: list[Json] = []
     found: dict[str, str] = {}
     for one in seated:
         if one.shared and one.plan.gateway:
             gateways.append(_gateway_service(one))
-        if one.shared or not one.plan.gateway:
-            found[entry_file(one.plan)] = entry_text(one)
         if one.shared and not one.plan.gateway:
             found[sidecar_file(one.plan)] = sidecar_text(one)
     services = (*_services(topology, service_addresses), *gateways)

@@ -32,6 +32,7 @@ from rhumb.local.addresses import next_address
 from rhumb.local.control_server import Caller, ControlServer
 from rhumb.local.ground import Ground, UnfitError
 from rhumb.local.guests import Guests
+from rhumb.local.hearing import heard
 from rhumb.local.members import Member, Surroundings, pids
 from rhumb.local.plane import ControlPlane
 from rhumb.local.resources import Seated
@@ -67,7 +68,7 @@ class Supervisor:
         self._sockets: dict[str, socket.socket] = {}
         self._topology: Topology | None = None
         self._around: Surroundings | None = None
-        self._guests = Guests(state, self._members, self._host, self._leave)
+        self._guests = Guests(state, self._members, self._host, self._retire, self._leave)
         self._stop = asyncio.Event()
         self.ready = False
         self.failure = ""
@@ -145,6 +146,8 @@ class Supervisor:
         stopped = [m for name, m in own.items() if name not in plans]
         changed = [m for name, m in own.items() if name in plans and m.differs(seated[name])]
         fresh = [one for name, one in seated.items() if name not in self._members]
+        # Before their services go: what is in flight still needs them.
+        await self._retire(*stopped, *changed)
         self._write(wanted, seated.values())
         await self._plane.serve(wanted.config)
         self._topology = wanted
@@ -179,7 +182,8 @@ class Supervisor:
             path = folder / name
             if not path.exists() or path.read_text() != text:
                 write_atomic(path, text)
-        keep = files.keys() | self._guests.files
+        entries = {resources.entry_file(m.plan) for m in self._members.values()}
+        keep = files.keys() | entries | self._guests.files
         for path in folder.glob("*.yaml"):
             if path.name not in keep:
                 path.unlink()
@@ -197,6 +201,17 @@ class Supervisor:
         async with asyncio.timeout(_READY_S):
             await member.start(self._sockets)
         return member
+
+    async def _retire(self, *members: Member) -> None:
+        """Let no more traffic come to workloads, and what is in flight end."""
+        gone = [(m.plan.name, m.plan.namespace) for m in members if m.announced]
+        for member in members:
+            member.retract()
+        if gone and not await heard(self._ground.plane, gone):
+            _log.warning("not known whether all proxies have heard who leaves")
+        async with asyncio.TaskGroup() as group:
+            for member in members:
+                group.create_task(member.drain(), name=f"drain {member.plan.id}")
 
     async def _remove(self, member: Member) -> None:
         self._members.pop(member.plan.id, None)
@@ -309,7 +324,7 @@ class Supervisor:
         members = list(self._members.values())
         async with asyncio.TaskGroup() as group:
             for member in members:
-                group.create_task(member.stop(), name=f"stop {member.plan.id}")
+                group.create_task(member.stop(at_once=True), name=f"stop {member.plan.id}")
         await self._plane.stop()
         await self._nursery.close()
 
