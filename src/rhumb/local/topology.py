@@ -172,6 +172,17 @@ def load(path: Path, environment: Mapping[str, str]) -> Topology:
 
     Raises RhumbError with every problem on a line of its own (file:line: field: why).
     """
+    found = _read(path, environment)
+    for folder in found.config:
+        if not Path(folder).exists():
+            raise RhumbError(
+                f"{path}: config: {folder} does not exist",
+                hint="create it, or correct the path, which is relative to the file",
+            )
+    return found
+
+
+def _read(path: Path, environment: Mapping[str, str]) -> Topology:
     try:
         text = path.read_bytes()
     except FileNotFoundError:
