@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,60 +114,6 @@ def test_down_leaves_nothing(fresh: Mesh) -> None:
     assert fresh.command("down").returncode == 0
     assert fresh.processes() == []
     assert fresh.states == []
-
-
-def test_a_killed_host_takes_everything_along(fresh: Mesh) -> None:
-    assert len(fresh.processes()) > 8
-    os.kill(fresh.host, signal.SIGKILL)
-    until(lambda: not fresh.processes())
-    fresh.up()
-    assert fresh.get()["name"] == "web-v1"
-    os.kill(fresh.host, signal.SIGKILL)
-    until(lambda: not fresh.processes())
-    assert fresh.command("down").returncode == 0
-    assert fresh.states == []
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_host_ends_in_order_when_asked(fresh: Mesh, number: signal.Signals) -> None:
-    os.kill(fresh.host, number)
-    until(lambda: not fresh.processes())
-    assert [path for path in fresh.states if path.is_dir()] == []
-
-
-def test_the_control_plane_may_die(fresh: Mesh) -> None:
-    plane = fresh.status()["control_plane"]
-    with Load(fresh).running() as load:
-        os.kill(fresh.outside(plane), signal.SIGKILL)
-        load.more(50)
-        until(lambda: fresh.status()["control_plane"] not in (plane, None))
-        fresh.route(0, 100)  # the new one serves the same proxies
-        until(lambda: load.names[-1] == "web-v2")
-    assert load.failures == []
-
-
-def test_a_dead_envoy_comes_back(fresh: Mesh) -> None:
-    envoy = fresh.pids()["web-v1"]["envoy"]
-    assert envoy is not None
-    os.kill(fresh.outside(envoy), signal.SIGKILL)
-    until(lambda: fresh.pids()["web-v1"]["envoy"] not in (envoy, None))
-
-    def answers() -> bool:
-        try:
-            return bool(fresh.get()["name"] == "web-v1")
-        except AssertionError:
-            return False
-
-    until(answers)
-    (row,) = (r for r in fresh.status()["workloads"] if r["name"] == "web-v1")
-    assert row["proxy_restarts"] == 1
-
-
-def test_a_dead_application_comes_back(fresh: Mesh) -> None:
-    pid = fresh.pids()["web-v1"]["application"]
-    assert pid is not None
-    os.kill(fresh.outside(pid), signal.SIGKILL)
-    until(lambda: fresh.pids()["web-v1"]["application"] not in (pid, None))
 
 
 def readable_for_others() -> bool:

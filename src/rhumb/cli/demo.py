@@ -22,7 +22,8 @@ from rhumb.local import control, state, traffic, up
 from rhumb.local.check import run as check
 from rhumb.local.state import State
 
-_PAGE = "http://127.0.0.1:{port}/productpage"
+_HTTP = 80
+_PAGE_S = 20.0
 _EVERY_S = 1.0
 _PACE_S = 0.1
 
@@ -76,14 +77,19 @@ def _samples() -> Path:
 
 
 def _page(status: tables.Json) -> str:
-    address = next(tables.published(status), "")
-    port = address.rpartition(":")[2] or "8080"
-    return _PAGE.format(port=port)
+    """Return where the page is: behind the gateway's port 80."""
+    url = next(url for port, url in tables.addresses(status) if port == _HTTP)
+    return f"{url}/productpage"
 
 
 def _wait_for(page: str) -> None:
-    deadline = time.monotonic() + 20
-    while not _get(page) and time.monotonic() < deadline:
+    deadline = time.monotonic() + _PAGE_S
+    while not _get(page):
+        if time.monotonic() > deadline:
+            raise RhumbError(
+                f"the mesh has started, but {page} does not answer",
+                hint="see what the proxies have been told with `rhumb status`, and `rhumb logs`",
+            )
         time.sleep(0.05)
 
 

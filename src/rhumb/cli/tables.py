@@ -67,12 +67,22 @@ def workloads(status: Json) -> None:
 def published(status: Json) -> Iterator[str]:
     """Yield a line for each address of the host that leads into the mesh."""
     for row in _rows(status):
-        for publish in _dictionaries(row["publish"]):
-            address = str(publish["address"])
-            host = f"[{address}]" if ":" in address else address
-            scheme = "https" if publish["port"] in _HTTPS else "http"
-            url = f"{scheme}://{host}:{publish['host_port']}"
+        for _, url in _urls(row):
             yield f"{click.style('→', fg='green')} {row['name']}: {url}"
+
+
+def addresses(status: Json) -> Iterator[tuple[int, str]]:
+    """Yield the ports of gateways that are published, and where: 80, http://127.0.0.1:8080."""
+    for row in _rows(status):
+        yield from _urls(row)
+
+
+def _urls(row: Json) -> Iterator[tuple[int, str]]:
+    for publish in _dictionaries(row["publish"]):
+        address, port = str(publish["address"]), int(str(publish["port"]))
+        host = f"[{address}]" if ":" in address else address
+        scheme = "https" if port in _HTTPS else "http"
+        yield port, f"{scheme}://{host}:{publish['host_port']}"
 
 
 def _address(row: Json) -> str:
