@@ -303,3 +303,43 @@ def test_nothing_changes_where_nothing_differs() -> None:
     again, touched = join.update(state, known, Changes(changed=frozenset(known)), "cluster.local")
     assert touched.endpoints == frozenset()
     assert again.endpoints is state.endpoints
+
+
+def test_udp_leaves_tcp_of_the_same_number_alone() -> None:
+    dns = SERVICE.replace(
+        "- {name: http, port: 80, targetPort: web}",
+        "- {name: dns, port: 80, targetPort: dns, protocol: UDP}\n"
+        "  - {name: http, port: 80, targetPort: web}\n"
+        "  - {name: quic, port: 81, protocol: UDP}",
+    )
+    found = catalog(dns, POD)
+    assert ("172.16.0.1", 8080, 80, Health.HEALTHY) in ends(found)
+    assert [(p.number, p.name) for p in found.services[WEB].ports] == [
+        (80, "http"),
+        (81, "quic"),
+        (90, "tcp"),
+    ]
+
+
+def test_names_and_sockets_are_endpoints_where_envoy_takes_them() -> None:
+    entry = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: %s, namespace: a}
+spec: {address: "%s", labels: {app: web}, ports: {web: 88}}
+"""
+    socket = entry.replace(", ports: {web: 88}", "") % ("socket", "unix:///run/x.sock")
+    texts = (SERVICE, entry % ("named", "vm.example.com"), socket)
+    assert {e[0] for e in ends(catalog(*texts))} == {"unix:///run/x.sock"}
+    resolved = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: web, namespace: a}
+spec:
+  hosts: [web.example.com]
+  resolution: DNS
+  ports: [{number: 443, name: web, protocol: TCP}]
+  workloadSelector: {labels: {app: web}}
+"""
+    found = catalog(resolved, *texts[1:]).endpoints["web.example.com", "a"]
+    assert [e.address for e in found] == ["vm.example.com"]

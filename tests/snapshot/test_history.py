@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rhumb.model.codec import make
 from rhumb.model.kinds import destination_rule as dr
+from rhumb.model.kinds import endpoint_slice as es
 from rhumb.model.kinds import gateway as gw
 from rhumb.model.kinds import kubernetes as k8s
 from rhumb.model.kinds import peer_authentication as pa
@@ -16,7 +17,9 @@ from rhumb.model.kinds import selector
 from rhumb.model.kinds import service_entry as se
 from rhumb.model.kinds import sidecar as sc
 from rhumb.model.kinds import virtual_service as vs
+from rhumb.model.kinds.kubernetes import ObjectReference
 from rhumb.model.kinds.mesh_config import MeshConfig
+from rhumb.model.kinds.pod import Container, ContainerPort, Node, Pod
 from rhumb.model.kinds.table import BY_NAME
 from rhumb.model.kinds.wire import Kind
 from rhumb.model.kinds.workload_entry import WorkloadEntry
@@ -138,8 +141,53 @@ def _peer_authentications() -> st.SearchStrategy[Kind]:
     )
 
 
+def _slices() -> st.SearchStrategy[Kind]:
+    target = ObjectReference(kind="Pod", name="n")
+    endpoint = st.builds(
+        es.Endpoint,
+        addresses=st.sampled_from(ADDRESSES).map(lambda one: (one,)),
+        node_name=st.sampled_from(["", "n"]),
+        target_ref=st.sampled_from([None, target]),
+        conditions=st.sampled_from([None, es.EndpointConditions(ready=False)]),
+    )
+    return st.builds(
+        es.EndpointSlice,
+        endpoints=st.lists(endpoint, max_size=2).map(tuple),
+        ports=st.just((es.EndpointPort(name="http", port=8080), es.EndpointPort(port=81))),
+    )
+
+
+POD_LABELS = st.builds(
+    lambda own, mode: {**own, **mode},
+    labels,
+    st.sampled_from([{}, {"security.istio.io/tlsMode": "istio"}]),
+)
+META_LABELS: dict[str, st.SearchStrategy[dict[str, str]]] = {
+    "Pod": POD_LABELS,
+    "Node": st.sampled_from([{}, {"topology.kubernetes.io/region": "r"}]),
+    "EndpointSlice": st.sampled_from([{}, {"kubernetes.io/service-name": "n"}]),
+}
+SICK = {"conditions": ({"type": "Healthy", "status": "False"},)}
+STATUS: dict[str, st.SearchStrategy[dict[str, object]]] = {
+    "WorkloadEntry": st.sampled_from([{}, SICK]),
+    "Pod": st.builds(
+        lambda address, phase: {"podIP": address, "phase": phase},
+        st.sampled_from(("", *ADDRESSES)),
+        st.sampled_from(["Running", "Pending", "Failed"]),
+    ),
+}
+
 SPECS: dict[tuple[str, str], st.SearchStrategy[Kind]] = {
     ("", "Service"): _services(),
+    ("", "Pod"): st.builds(
+        Pod,
+        node_name=st.sampled_from(["", "n", "m"]),
+        containers=st.sampled_from(
+            [(), (Container(ports=(ContainerPort(name="http", container_port=7),)),)]
+        ),
+    ),
+    ("", "Node"): st.just(Node()),
+    ("discovery.k8s.io", "EndpointSlice"): _slices(),
     (NETWORKING, "WorkloadEntry"): _workloads(),
     (NETWORKING, "ServiceEntry"): _service_entries(),
     (NETWORKING, "VirtualService"): _virtual_services(),
@@ -156,16 +204,20 @@ SPECS: dict[tuple[str, str], st.SearchStrategy[Kind]] = {
 }
 
 
-KINDS = [*sorted(SPECS), ("", "Service"), *[(NETWORKING, "WorkloadEntry")] * 3]
+KINDS = [*sorted(SPECS), ("", "Service"), *[(NETWORKING, "WorkloadEntry"), ("", "Pod")] * 3]
 """Workloads are many, and change most."""
 
 
 @st.composite
 def resources(draw: st.DrawFn) -> Resource:
     kind = draw(st.sampled_from(KINDS))
-    meta = Meta(name=draw(names), namespace=draw(namespaces), created=draw(created))
-    sick = {"conditions": [{"type": "Healthy", "status": "False"}]}
-    status = draw(st.sampled_from([{}, sick])) if kind[1] == "WorkloadEntry" else {}
+    meta = Meta(
+        name=draw(names),
+        namespace=draw(namespaces),
+        created=draw(created),
+        labels=draw(META_LABELS.get(kind[1], st.just({}))),
+    )
+    status = draw(STATUS.get(kind[1], st.just({})))
     return make(BY_NAME[kind], meta, draw(SPECS[kind]), status=status)
 
 

@@ -1,6 +1,6 @@
 """ServiceEntries as services, and endpoints from WorkloadEntries."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -10,7 +10,7 @@ from rhumb.model.kinds.workload_entry import WorkloadEntry
 from rhumb.model.resource import Resource
 from rhumb.model.service import Port, Registry, Resolution, Service
 from rhumb.registry import protocols
-from rhumb.registry.workloads import Entry, has_sidecar, inline
+from rhumb.registry.workloads import Entry, has_sidecar, inline, is_address
 
 _RESOLUTION = {
     service_entry.ServiceResolution.NONE: Resolution.PASSTHROUGH,
@@ -19,6 +19,7 @@ _RESOLUTION = {
     service_entry.ServiceResolution.DNS_ROUND_ROBIN: Resolution.DNS_ROUND_ROBIN,
     service_entry.ServiceResolution.DYNAMIC_DNS: Resolution.DYNAMIC_DNS,
 }
+UNIX = "unix://"
 AUTO_ALLOCATE = "networking.istio.io/enable-autoallocate-ip"
 TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
 
@@ -78,6 +79,17 @@ def _given(status: Mapping[str, object]) -> dict[str, list[str]]:
         if isinstance(one, Mapping) and one.get("value"):
             found.setdefault(str(one.get("host") or ""), []).append(str(one["value"]))
     return found
+
+
+def usable(resolution: Resolution) -> Callable[[str], bool]:
+    """Return what tells whether endpoints of a service may have an address.
+
+    Where no name is resolved Envoy takes addresses and sockets only, and would refuse the whole
+    cluster for one name; what is resolved is no socket.
+    """
+    if resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
+        return lambda address: not address.startswith(UNIX)
+    return lambda address: address.startswith(UNIX) or is_address(address)
 
 
 def wants_address(service: Service) -> bool:
@@ -193,7 +205,7 @@ def _endpoints(
 ) -> list[Endpoint]:
     """Return one endpoint a port; none without an address (it is reached through a gateway only)."""
     address, *additional = one.addresses or (one.spec.address,)
-    unix = address.startswith("unix://")
+    unix = address.startswith(UNIX)
     found = []
     for port in ports if address else ():
         target = targets.get(port.number)

@@ -247,6 +247,8 @@ class _Step:
             found += entries.inline_endpoints(claim.resource, part)
             if index is not None and part.selector:
                 found += entries.selected_endpoints(part, index.select(part.selector), {})
+        usable = entries.usable(whole.resolution)
+        found = [e for e in found if usable(e.address)]
         unique = {(e.address, e.port, e.service_port, e.hostname): e for e in reversed(found)}
         return tuple(unique[k] for k in sorted(unique))
 

@@ -13,7 +13,7 @@ def service(resource: Resource, domain: str) -> Service | None:
     """Return the service that a Kubernetes Service describes; None when it has no ports."""
     spec = resource.spec
     assert isinstance(spec, kubernetes.Service)
-    ports = tuple(_port(p) for p in spec.ports)
+    ports = tuple(_port(p) for p in _ports(spec))
     if not ports and not spec.external_name:
         return None
     meta = resource.meta
@@ -64,7 +64,13 @@ def target_ports(resource: Resource) -> dict[int, int | str]:
     """Return what each port number leads to on the workload: a number, or a port's name."""
     spec = resource.spec
     assert isinstance(spec, kubernetes.Service)
-    return {p.port: p.target_port or p.port for p in spec.ports}
+    return {p.port: p.target_port or p.port for p in _ports(spec)}
+
+
+def _ports(spec: kubernetes.Service) -> list[kubernetes.ServicePort]:
+    """Return the ports, without those for UDP whose number is one for TCP too (DNS has such)."""
+    tcp = {p.port for p in spec.ports if p.protocol in ("", "TCP")}
+    return [p for p in spec.ports if p.protocol in ("", "TCP") or p.port not in tcp]
 
 
 def _port(port: kubernetes.ServicePort) -> Port:

@@ -1,6 +1,5 @@
 """Pods as workloads, and the places of Nodes."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 
@@ -13,6 +12,7 @@ from rhumb.registry.workloads import (
     TLS_MODE,
     WORKLOAD_NAME,
     Entry,
+    is_address,
     workload,
 )
 
@@ -72,15 +72,7 @@ def addresses(status: Mapping[str, object]) -> tuple[str, ...]:
     many = status.get("podIPs")
     listed = many if isinstance(many, tuple) else ()
     found += [str(one.get("ip")) for one in listed if isinstance(one, Mapping)]
-    return tuple(dict.fromkeys(a for a in found if _is_address(a)))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return tuple(dict.fromkeys(a for a in found if is_address(a)))
 
 
 def _named_ports(spec: Pod) -> dict[str, int]:

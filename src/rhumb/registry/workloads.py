@@ -1,5 +1,6 @@
 """Workloads, from WorkloadEntries here and from Pods: identity, labels, health, and lookup by label."""
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -116,6 +117,15 @@ def _health(status: Mapping[str, object], annotations: Mapping[str, str]) -> Hea
     checked = annotations.get(HEALTH_CHECKED, "").lower() in ("true", "1", "t")
     healthy = said == "True" if checked else said != "False"
     return Health.HEALTHY if healthy else Health.UNHEALTHY
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def pairs(labels: Mapping[str, str]) -> Labels:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from rhumb.ir.endpoint import LbEndpoint, LoadAssignment
 from rhumb.ir.origin import Origin
 from rhumb.model.endpoint import Endpoint
@@ -17,6 +19,7 @@ from rhumb.translate.traffic_policy import Effective
 def assignment(snapshot: Snapshot, view: View, cluster: str) -> LoadAssignment:
     """Return what EDS delivers for a cluster name; empty when the view sees no such service."""
     parsed = names.parse_cluster(cluster)
+    by_sni = isinstance(parsed, names.SniCluster)
     if isinstance(parsed, names.SniCluster):
         parsed = parsed.outbound
     if not isinstance(parsed, names.OutboundCluster):
@@ -28,7 +31,21 @@ def assignment(snapshot: Snapshot, view: View, cluster: str) -> LoadAssignment:
     rule = found.spec if found else None
     subset = subset_named(rule, parsed.subset)
     policy = traffic_policy.effective(rule, subset, parsed.port, snapshot.mesh)
-    return of_service(snapshot, view, service, (parsed.port, subset), policy, cluster)
+    made = of_service(snapshot, view, service, (parsed.port, subset), policy, cluster)
+    return _secured(made) if by_sni else made
+
+
+def _secured(made: LoadAssignment) -> LoadAssignment:
+    """Return the endpoints that take mutual TLS: nothing else can be what passes by server name."""
+    groups = (
+        msgspec.structs.replace(
+            g,
+            endpoints=tuple(e for e in g.endpoints if e.mtls),
+            weight=sum(e.weight for e in g.endpoints if e.mtls),
+        )
+        for g in made.groups
+    )
+    return msgspec.structs.replace(made, groups=tuple(g for g in groups if g.endpoints))
 
 
 def of_service(

@@ -9,6 +9,8 @@ from rhumb.validation import rules
 from rhumb.validation.headers import probe_name
 from rhumb.validation.rules import UNIX, Report
 
+_LONGEST_NAME = 63
+_MOST_LABELS = 256
 _LIMITS = {"address": 256, "network": 2048, "locality": 2048, "serviceAccount": 253}
 
 
@@ -60,6 +62,8 @@ def check_ports(
         if service_ports is not None and name not in service_ports:
             report.error(where, f"endpoint port {number} is not defined by the service entry")
         wrong = rules.port_name(name)
+        if len(name) == _LONGEST_NAME:  # a label of DNS, and too long for the schema
+            wrong = f"it has {_LONGEST_NAME} characters"
         report.error(where, f"port name must be valid: {wrong}" if wrong else None)
         wrong = rules.port(number)
         report.error(where, f"port must be between 1-65535: {wrong}" if wrong else None)
@@ -72,7 +76,7 @@ def _check_sizes(report: Report, at: str, entry: WorkloadEntry) -> None:
             report.error(f"{at}.{name}", f"may not be longer than {limit}")
     for name, count, limit in (
         ("ports", len(entry.ports), 128),
-        ("labels", len(entry.labels), 256),
+        ("labels", len(entry.labels), _MOST_LABELS),
     ):
         if count > limit:
             report.error(f"{at}.{name}", f"must have at most {limit} items")
@@ -104,6 +108,12 @@ def check_workload_group(_resource: Resource, spec: WorkloadGroup, report: Repor
     rules.check_labels(report, "spec.template.labels", template.labels)
     if spec.metadata is not None:
         rules.check_labels(report, "spec.metadata.labels", spec.metadata.labels)
+        for name, said in (
+            ("labels", spec.metadata.labels),
+            ("annotations", spec.metadata.annotations),
+        ):
+            if len(said) > _MOST_LABELS:
+                report.error(f"spec.metadata.{name}", f"must have at most {_MOST_LABELS} items")
     if spec.probe is not None:
         _check_probe(report, "spec.probe", spec.probe)
 
