@@ -74,6 +74,16 @@ async def _readable(handle: int) -> None:
         os.close(handle)
 
 
+def cause(code: int) -> str:
+    """Say how a process ended, by the code of `wait_exit`: exit code 3, SIGKILL."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
 def send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     """Signal a process, if it is still there."""
     if process.poll() is None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from rhumb.agent import http
-from rhumb.agent.process import send, wait_exit
+from rhumb.agent.process import cause, send, wait_exit
 from rhumb.base import backoff
 from rhumb.base.clock import Clock
 from rhumb.base.errors import RhumbError
@@ -80,7 +80,7 @@ class ControlPlane:
                 )
             code = await wait_exit(self._process)
             self._process, self._ended = None, True
-            _log.error("the control plane ended (%s); it is started again", code)
+            _log.error("the control plane ended (%s); it is started again", cause(code))
             await asyncio.sleep(next(delays))
 
     def _command(self, folders: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from rhumb.agent.process import wait_exit
+from rhumb.agent.process import cause, wait_exit
 from rhumb.base import backoff
 from rhumb.local.topology import Program
 
@@ -146,7 +146,7 @@ class Application:
             return "running" if not self.restarts else f"running ({self.restarts} restarts)"
         if self.last_exit is None:
             return "starting"
-        return f"crashed (exit {self.last_exit}), restarting"
+        return f"crashed ({cause(self.last_exit)}), restarting"
 
 
 async def _ended(process: subprocess.Popen[bytes]) -> None:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rhumb.agent import binary
+from rhumb.agent.settings import from_environment
 from rhumb.base.errors import RhumbError
 from rhumb.local import control, linux, processes, topology
 from rhumb.local.ground import UnfitError
@@ -38,7 +40,7 @@ def up(
     """Start the mesh of a rhumb.yaml, or bring the running one up to date; return its status.
 
     `capture` None: in namespaces, else without capture, which `notice` is told. Raises RhumbError: the
-    file is wrong, a port is taken, no namespaces, something does not start.
+    file is wrong, Envoy cannot run, a port is taken, no namespaces, something does not start.
     """
     wanted = topology.load(file, own_environment())
     with state.locked():
@@ -46,6 +48,7 @@ def up(
             _check_capture(state, capture)
             control.call(state.control, {"do": "apply"}, timeout=_START_S)
             return wait_ready(state, progress)
+        binary.check(binary.find("", from_environment()))
         reason = linux.reason_without_namespaces() if capture is not Interception.NONE else ""
         if not reason:
             started = capture or Interception.REDIRECT
