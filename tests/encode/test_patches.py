@@ -1,5 +1,6 @@
 """EnvoyFilters from YAML to messages: every level and operation, and that the real Envoy takes the outcome."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -24,6 +25,8 @@ from google.protobuf.any_pb2 import Any as AnyPb
 from google.protobuf.message import Message
 
 from rhumb.encode.dispatch import left_out, message
+from rhumb.encode.patch.bootstrap import bootstrap
+from rhumb.ir.bundle import Startup
 from rhumb.model.proxy import Proxy, Role
 from rhumb.snapshot.build import World
 from rhumb.testing import envoy
@@ -686,3 +689,26 @@ def test_proxies_without_patches_share_one_view() -> None:
     assert seen.view.patches == ()
     assert seen.view == seen.world.view(proxy(metadata={"TEAM": "green"}))
     assert seen.view != seen.world.view(proxy(metadata={"TEAM": "red"}))
+
+
+def test_patches_of_the_bootstrap_are_merged_for_the_agent() -> None:
+    who = proxy(role=Role.AGENT, metadata={"RHUMB_ROLE": "router"})
+    layer = {"name": "mine", "static_layer": {"a.b": 1}}
+    seen = Seen(
+        envoy_filter(
+            patch("BOOTSTRAP", "MERGE", {"layered_runtime": {"layers": [layer]}}),
+            patch("BOOTSTRAP", "MERGE", {"stats_flush_interval": "1s"}, "GATEWAY"),
+            patch("BOOTSTRAP", "MERGE", {"stats_flush_interval": "2s"}, "SIDECAR_OUTBOUND"),
+            patch("BOOTSTRAP", "MERGE", {"no_such_field": 1}),
+        ),
+        who=who,
+    )
+    (startup,) = translated(seen.world, seen.view, XdsType.STARTUP)
+    assert isinstance(startup, Startup)
+    text, (left,) = bootstrap(startup)
+    assert json.loads(text) == {
+        "layered_runtime": {"layers": [{"name": "mine", "static_layer": {"a.b": 1}}]},
+        "stats_flush_interval": "1s",
+    }
+    assert 'no field named "no_such_field"' in left.reason
+    assert left_out(startup) == (left,)

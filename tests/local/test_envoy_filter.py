@@ -1,5 +1,6 @@
 """EnvoyFilters in a whole mesh: they work, they change while requests run, and a broken one harms nobody."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,41 @@ def test_filters_come_change_and_go_without_a_failed_request() -> None:
 
 def _findings(mesh: Mesh) -> str:
     return mesh.command("status").stdout
+
+
+START = """
+apiVersion: networking.istio.io/v1beta1
+kind: ProxyConfig
+metadata: {name: two-threads}
+spec:
+  selector: {matchLabels: {app: client}}
+  concurrency: 2
+  environmentVariables: {ISTIO_META_TEAM: red, COLOUR: blue}
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: flush}
+spec:
+  configPatches:
+  - applyTo: BOOTSTRAP
+    match: {proxy: {}}
+    patch: {operation: MERGE, value: {stats_flush_interval: 1.5s}}
+"""
+
+
+def test_proxies_start_as_the_mesh_says() -> None:
+    with Mesh() as mesh:
+        _write(mesh, "start.yaml", START)
+        mesh.up()
+        assert mesh.get("/call/web:8000/")["name"].startswith("web-")
+        pids = {name: mesh.outside(found["envoy"] or 0) for name, found in mesh.pids().items()}
+        lines = {
+            name: Path(f"/proc/{pid}/cmdline").read_text().split("\0") for name, pid in pids.items()
+        }
+        threads = {name: line[line.index("--concurrency") + 1] for name, line in lines.items()}
+        assert threads["client-v1"] == "2"
+        assert threads["web-v1"] == "1"
+        assert "COLOUR=blue" in Path(f"/proc/{pids['client-v1']}/environ").read_text()
+        found = json.loads(Path(f"/proc/{pids['client-v1']}/cwd/envoy.json").read_text())
+        assert found["stats_flush_interval"] == "1.500s"
+        assert found["node"]["metadata"]["TEAM"] == "red"

@@ -1,9 +1,10 @@
-"""Resources for agents, which are no Envoy messages: the DNS name table and the trust bundle."""
+"""Resources for agents, which are no Envoy messages: names, roots, and how a proxy starts."""
 
 import msgspec
 
-from rhumb.ir.bundle import NameTable
-from rhumb.protos import nds_pb2, pcds_pb2
+from rhumb.encode.patch.bootstrap import bootstrap
+from rhumb.ir.bundle import NameTable, Startup
+from rhumb.protos import nds_pb2, pcds_pb2, startup_pb2
 from rhumb.xds.types import XdsType
 
 
@@ -14,7 +15,7 @@ class TrustBundle(msgspec.Struct, frozen=True, cache_hash=True):
     name: str = "default"
 
 
-AgentValue = NameTable | TrustBundle
+AgentValue = NameTable | TrustBundle | Startup
 
 
 def encode(value: AgentValue) -> tuple[str, str, bytes]:
@@ -22,6 +23,13 @@ def encode(value: AgentValue) -> tuple[str, str, bytes]:
     if isinstance(value, TrustBundle):
         bundle = pcds_pb2.ProxyConfig(ca_certificates_pem=value.roots)
         return value.name, XdsType.PCDS.value, bundle.SerializeToString(deterministic=True)
+    if isinstance(value, Startup):
+        told = startup_pb2.Startup(
+            concurrency=value.concurrency,
+            environment=dict(value.environment),
+            bootstrap=bootstrap(value)[0],
+        )
+        return value.name, XdsType.STARTUP.value, told.SerializeToString(deterministic=True)
     table = nds_pb2.NameTable()
     for record in value.records:
         entry = table.table[record.host]

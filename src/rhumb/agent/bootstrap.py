@@ -95,9 +95,28 @@ def bootstrap(settings: SidecarSettings) -> Json:
     return result
 
 
-def bootstrap_json(settings: SidecarSettings) -> bytes:
-    """Return the bootstrap as the text of a file."""
-    return msgspec.json.format(msgspec.json.encode(bootstrap(settings)), indent=2)
+def bootstrap_json(settings: SidecarSettings, overlay: Json) -> bytes:
+    """Return the bootstrap, with a part of one merged into it, as the text of a file."""
+    found = merged(bootstrap(settings), overlay)
+    return msgspec.json.format(msgspec.json.encode(found), indent=2)
+
+
+def merged(into: Json, value: Json) -> Json:
+    """Return protobuf JSON after a merge: messages join, lists are appended to, all else is replaced.
+
+    Of two Anys of different types the second one stays.
+    """
+    out = dict(into)
+    for name, found in value.items():
+        known = out.get(name)
+        if isinstance(known, dict) and isinstance(found, dict):
+            same = known.get("@type") == found.get("@type")
+            out[name] = merged(known, found) if same else found
+        elif isinstance(known, list) and isinstance(found, list):
+            out[name] = [*known, *found]
+        else:
+            out[name] = found
+    return out
 
 
 def _typed(name: str, message: str, /, **fields: object) -> Json:
@@ -139,6 +158,7 @@ def metadata(settings: SidecarSettings) -> Json:
         "ENVOY_STATUS_PORT": str(settings.ports.ready),
         "ENVOY_PROMETHEUS_PORT": str(settings.ports.prometheus),
         "RHUMB_FILE_SDS": "true",
+        "RHUMB_ROLE": settings.role.value,
         "RHUMB_STATS": "true",
     }
     return {name: value for name, value in said.items() if value not in ("", {})}

@@ -16,12 +16,14 @@ from rhumb.agent.settings import SidecarSettings
 from rhumb.base import backoff
 from rhumb.model.proxy import Role
 from rhumb.protos import nds_pb2, pcds_pb2
+from rhumb.protos.startup_pb2 import Startup
 
 _log = logging.getLogger(__name__)
 
 _METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 _NAMES = "type.googleapis.com/istio.networking.nds.v1.NameTable"
 _ROOTS = "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig"
+_STARTUP = "type.googleapis.com/rhumb.v1.Startup"
 _HEALTH = "type.googleapis.com/istio.v1.HealthInformation"
 
 
@@ -34,10 +36,12 @@ class ControlStream:
         keeper: CertificateKeeper,
         *,
         on_names: Callable[[tuple[Host, ...]], None],
+        on_startup: Callable[[Startup], None] = lambda _startup: None,
     ) -> None:
         self._settings = settings
         self._keeper = keeper
         self._on_names = on_names
+        self._on_startup = on_startup
         self._outgoing: asyncio.Queue[discovery.DeltaDiscoveryRequest] = asyncio.Queue()
         self._health: tuple[bool, str] | None = None
         self.connected = False
@@ -100,7 +104,8 @@ class ControlStream:
         self._outgoing = asyncio.Queue()
         node = core.Node(id=self._settings.node_id(Role.AGENT))
         ParseDict(metadata(self._settings), node.metadata)
-        yield discovery.DeltaDiscoveryRequest(node=node, type_url=_NAMES)
+        yield discovery.DeltaDiscoveryRequest(node=node, type_url=_STARTUP)
+        yield discovery.DeltaDiscoveryRequest(type_url=_NAMES)
         yield discovery.DeltaDiscoveryRequest(type_url=_ROOTS)
         self.connected = True
         if self._health is not None:
@@ -124,6 +129,8 @@ class ControlStream:
             elif response.type_url == _ROOTS:
                 found = pcds_pb2.ProxyConfig.FromString(resource.resource.value)
                 self._keeper.update_roots("".join(found.ca_certificates_pem))
+            elif response.type_url == _STARTUP:
+                self._on_startup(Startup.FromString(resource.resource.value))
         self._outgoing.put_nowait(
             discovery.DeltaDiscoveryRequest(
                 type_url=response.type_url, response_nonce=response.nonce

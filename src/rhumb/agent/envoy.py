@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from rhumb.agent import http, netns, process, supervise
-from rhumb.agent.bootstrap import bootstrap_json
+from rhumb.agent.bootstrap import Json, bootstrap_json
 from rhumb.agent.settings import SidecarSettings
 from rhumb.base import backoff
 from rhumb.base.clock import Clock, SystemClock
@@ -40,8 +40,7 @@ def command(settings: SidecarSettings, binary: Path) -> tuple[str, ...]:
         "--config-path",
         BOOTSTRAP,
         "--disable-hot-restart",
-        "--concurrency",
-        str(settings.concurrency),
+        *(("--concurrency", str(settings.concurrency)) if settings.concurrency else ()),
         "--drain-time-s",
         str(max(1, round(settings.drain_seconds))),
         "--drain-strategy",
@@ -104,6 +103,7 @@ class Envoy:
     ) -> None:
         """Take where it runs; `access_log` is the descriptor that becomes its standard output."""
         self._settings = settings
+        self._overlay: Json = {}
         self._binary = binary
         self._launch = launch or process.launcher(enter)
         self._access_log = access_log
@@ -131,6 +131,10 @@ class Envoy:
         """Return the process id while it runs."""
         return self._process.pid if self._process is not None else None
 
+    def prepare(self, settings: SidecarSettings, overlay: Json) -> None:
+        """Take what the mesh says of how it starts, before it runs; `overlay` is a part of a bootstrap."""
+        self._settings, self._overlay = settings, overlay
+
     def stop(self) -> None:
         """Ask for an orderly end; a second time, for a quick one."""
         self._events.put_nowait(supervise.StopAsked())
@@ -142,7 +146,9 @@ class Envoy:
         """
         directory = self._settings.directory
         directory.mkdir(parents=True, exist_ok=True)
-        write_atomic(directory / BOOTSTRAP, bootstrap_json(self._settings), mode=0o600)
+        write_atomic(
+            directory / BOOTSTRAP, bootstrap_json(self._settings, self._overlay), mode=0o600
+        )
         end_leftover(directory)
         try:
             await self._loop()
@@ -199,7 +205,7 @@ class Envoy:
                 process.Command(
                     argv=command(self._settings, self._binary),
                     directory=self._settings.directory,
-                    environment={},
+                    environment=self._settings.environment,
                     stdout=self._access_log,
                     stderr=writing,
                 )
@@ -226,7 +232,7 @@ class Envoy:
         if self._machine.state is supervise.State.RUNNING:
             _log.error(
                 "Envoy ended by itself (%s); it is started again",
-                _cause(code),
+                process.cause(code),
                 extra={"workload": self._settings.name, "ran_seconds": round(ran, 1)},
             )
         self._events.put_nowait(supervise.Exited(code, ran))
@@ -252,15 +258,6 @@ class Envoy:
     async def _busy(self, ports: Collection[int]) -> bool:
         answer = await http.request(self.admin, f"/stats?filter={_ACTIVE}$")
         return active_connections(answer.body.decode(), ports) > 0
-
-
-def _cause(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
 
 
 def end_leftover(directory: Path) -> None:

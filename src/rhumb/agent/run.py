@@ -1,6 +1,7 @@
 """One sidecar from certificate to drained Envoy; a process may run many."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Collection
 from pathlib import Path
@@ -22,10 +23,13 @@ from rhumb.base.tasks import Nursery
 from rhumb.identity.spiffe import SpiffeId
 from rhumb.model.peer import format_peer, peer
 from rhumb.model.proxy import Role
+from rhumb.protos.startup_pb2 import Startup
 
 _log = logging.getLogger(__name__)
 
 _POLL_S = 0.05
+_STARTUP_S = 3.0
+"""Other control planes do not know the question."""
 
 
 class SidecarStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +79,9 @@ class Sidecar:
             roots=roots,
             join_token=join_token,
         )
-        self.control = ControlStream(settings, self.keeper, on_names=self._names)
+        self.control = ControlStream(
+            settings, self.keeper, on_names=self._names, on_startup=self._told
+        )
         self.dns = DnsProxy(settings.name, forward, settings.domain)
         self._upstream_dns = DnsProxy(settings.name, forward, settings.domain)
         self._upstream_dns.update(Names())
@@ -93,6 +99,8 @@ class Sidecar:
         self._running: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
         self._named = asyncio.Event()
+        self._startup: Startup | None = None
+        self._start_known = asyncio.Event()
         self._probe: HealthProbe | None = None
         self.healthy = asyncio.Event()
         """Set while a probe says that the application is."""
@@ -118,9 +126,31 @@ class Sidecar:
         listening = netns.listen(self._enter, settings.listen, settings.ports.agent)
         self._server = await pages.serve(listening, self._routes())
         await self.keeper.wait_ready()
+        await self._prepare()
         self._running = self._nursery.start("envoy", self.envoy.run())
         if settings.probe is not None:
             self._nursery.start("probe", self._watch_health(settings.probe))
+
+    async def _prepare(self) -> None:
+        """Wait for what the mesh says of how Envoy starts; one that says nothing is not waited for long."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._start_known.wait(), _STARTUP_S)
+        if self._startup is not None:
+            told = self._startup
+            concurrency = told.concurrency if told.HasField("concurrency") else None
+            self.envoy.prepare(
+                self.settings.started(concurrency, told.environment),
+                msgspec.json.decode(told.bootstrap or "{}"),
+            )
+
+    def _told(self, startup: Startup) -> None:
+        if self._running is None:
+            self._startup = startup
+        elif startup != self._startup:
+            _log.warning(
+                "the mesh says anew how %s starts; restart it for that to hold", self.settings.name
+            )
+        self._start_known.set()
 
     async def wait_ready(self) -> None:
         """Wait until Envoy has its first configuration, and DNS its first names."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -182,6 +183,9 @@ class SidecarSettings(msgspec.Struct, frozen=True, kw_only=True):
     envoy: str = ""
     """Path of the binary; empty looks for the installed one."""
     concurrency: int = 1
+    """Worker threads of Envoy, 0 for one on each CPU; a ProxyConfig wins over it."""
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Variables of Envoy's environment."""
     log_level: str = "warning"
     component_log_level: str = "misc:error"
     drain_seconds: float = 5
@@ -204,6 +208,17 @@ class SidecarSettings(msgspec.Struct, frozen=True, kw_only=True):
     def spiffe_id(self) -> str:
         """Return the identity that its certificate carries."""
         return f"spiffe://{self.trust_domain}/ns/{self.namespace}/sa/{self.service_account}"
+
+    def started(self, concurrency: int | None, environment: Mapping[str, str]) -> Self:
+        """Return the settings with what the mesh says of how this proxy starts."""
+        prefix = "ISTIO_META_"
+        more = {n.removeprefix(prefix): v for n, v in environment.items() if n.startswith(prefix)}
+        return msgspec.structs.replace(
+            self,
+            concurrency=self.concurrency if concurrency is None else concurrency,
+            metadata={**self.metadata, **more},
+            environment={n: v for n, v in environment.items() if not n.startswith(prefix)},
+        )
 
     def node_id(self, kind: Role | None = None) -> str:
         """Return the node id of Envoy's stream, or of the agent's own with Role.AGENT."""

@@ -12,8 +12,10 @@ from rhumb.encode.endpoints import load_assignment
 from rhumb.encode.listeners import listener
 from rhumb.encode.pack import serialize, type_url
 from rhumb.encode.patch.apply import added, patched
+from rhumb.encode.patch.bootstrap import bootstrap
 from rhumb.encode.routes import host_of_route, route_configuration, virtual_host
 from rhumb.encode.secrets import secret
+from rhumb.ir.bundle import Startup
 from rhumb.ir.cluster import Cluster
 from rhumb.ir.endpoint import LoadAssignment
 from rhumb.ir.listener import Listener
@@ -70,4 +72,6 @@ def _routes(value: RouteConfiguration, host: Callable[[VirtualHost], bytes]) -> 
 
 def left_out(value: object) -> tuple[LeftOut, ...]:
     """Return the patches that an IR value carries and that `encode` leaves out, with the reason."""
+    if isinstance(value, Startup):
+        return bootstrap(value)[1]
     return patched(value)[1] if isinstance(value, Patched) else ()

@@ -3,6 +3,7 @@
 import msgspec
 
 from rhumb.ir.origin import Origin
+from rhumb.ir.patch import Patch
 
 
 class NameRecord(msgspec.Struct, frozen=True):
@@ -21,3 +22,19 @@ class NameTable(msgspec.Struct, frozen=True, cache_hash=True):
     records: tuple[NameRecord, ...]
     name: str = "default"
     origin: tuple[Origin, ...] = ()
+
+
+class Startup(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
+    """What an agent must know before it starts its proxy."""
+
+    concurrency: int | None = None
+    """Worker threads, 0 for one on each CPU; None: as the agent says."""
+    environment: tuple[tuple[str, str], ...] = ()
+    patches: tuple[Patch, ...] = ()
+    """Of the bootstrap."""
+    name: str = "default"
+
+    @property
+    def origin(self) -> tuple[Origin, ...]:
+        """Cite the patches."""
+        return tuple(patch.origin for patch in self.patches)

@@ -34,7 +34,8 @@ _TYPES: dict[tuple[str, str], frozenset[XdsType]] = {
     (NETWORKING, "DestinationRule"): frozenset({CDS, EDS, LDS, RDS}),
     (NETWORKING, "Gateway"): ALL - {NDS},
     (NETWORKING, "Sidecar"): ALL - {SDS},
-    (NETWORKING, "EnvoyFilter"): frozenset({CDS, LDS, RDS, XdsType.ECDS}),
+    (NETWORKING, "EnvoyFilter"): frozenset({CDS, LDS, RDS, XdsType.ECDS, XdsType.STARTUP}),
+    (NETWORKING, "ProxyConfig"): frozenset({XdsType.STARTUP}),
     (SECURITY, "PeerAuthentication"): frozenset({CDS, EDS, LDS}),
     (MESH, "MeshConfig"): ALL,
     # These are judged by what they did to services and endpoints.

@@ -21,6 +21,7 @@ from rhumb.snapshot.labels import MentionedLabels
 from rhumb.snapshot.mesh import mesh as mesh_of
 from rhumb.snapshot.peers import PeerPolicies
 from rhumb.snapshot.policies import Rules
+from rhumb.snapshot.proxy_configs import ProxyConfigs, ProxySettings
 from rhumb.snapshot.reach import Reach, reach
 from rhumb.snapshot.routes import Routes
 from rhumb.snapshot.scopes import Scopes, Seen, Sidecars
@@ -43,6 +44,7 @@ class Indexes(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     peers: PeerPolicies
     gateways: Gateways
     envoy_filters: EnvoyFilters
+    proxy_configs: ProxyConfigs
     sidecars: Sidecars
     seen: Seen
     scopes: Scopes
@@ -159,6 +161,10 @@ class World:
         """Return an EnvoyFilter."""
         return self.resources.get(Key(NETWORKING, "EnvoyFilter", namespace, name))
 
+    def proxy_settings(self, view: View) -> ProxySettings:
+        """Return with what the proxy of a workload starts."""
+        return self._indexes.proxy_configs.of(view.namespace, view.labels)
+
     def workload_at(self, address: str) -> Workload | None:
         """Return the workload that has this address."""
         return self.catalog.workload_at(address)
@@ -224,6 +230,7 @@ def _nothing(mesh: Mesh) -> Indexes:
         peers=PeerPolicies((), root),
         gateways=Gateways(()),
         envoy_filters=EnvoyFilters((), root),
+        proxy_configs=ProxyConfigs((), root, mesh.config),
         sidecars=sidecars,
         seen=seen,
         scopes=Scopes(seen, routes, sidecars, mesh),
@@ -253,6 +260,10 @@ def _following(
     envoy_filters = before.envoy_filters
     if changed(NETWORKING, "EnvoyFilter"):
         envoy_filters = EnvoyFilters(resources.of(NETWORKING, "EnvoyFilter"), root)
+    proxy_configs = before.proxy_configs
+    if changed(NETWORKING, "ProxyConfig"):
+        known_configs = resources.of(NETWORKING, "ProxyConfig")
+        proxy_configs = ProxyConfigs(known_configs, root, mesh.config)
     if changed(NETWORKING, "Sidecar"):
         sidecars = Sidecars(resources.of(NETWORKING, "Sidecar"), root)
     if touched.services:
@@ -265,6 +276,7 @@ def _following(
         peers=peers,
         gateways=gateways,
         envoy_filters=envoy_filters,
+        proxy_configs=proxy_configs,
         sidecars=sidecars,
         seen=seen,
         scopes=before.scopes if same else Scopes(seen, routes, sidecars, mesh),

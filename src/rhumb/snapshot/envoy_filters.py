@@ -46,7 +46,7 @@ class EnvoyFilters:
         found: list[Resource] = []
         for namespace in dict.fromkeys((self._root, view.namespace)):
             found += self._by_namespace.get(namespace, ())
-        contexts = _OF_ROLE.get(view.role, ())
+        contexts = _OF_ROLE.get(_proxied(view, proxy), ())
         return tuple(
             PatchRef(resource.meta.namespace, resource.meta.name, at)
             for resource in sorted(found, key=self._order)
@@ -71,6 +71,13 @@ class EnvoyFilters:
             self._versions[text] = _pattern(text)
         pattern = self._versions[text]
         return bool(version) and pattern is not None and pattern.search(version) is not None
+
+
+def _proxied(view: View, proxy: Proxy) -> Role:
+    """Return the role of the proxy; an agent says which it is beside."""
+    if view.role is Role.AGENT and proxy.metadata.get("RHUMB_ROLE") == Role.ROUTER.value:
+        return Role.ROUTER
+    return Role.SIDECAR if view.role is Role.AGENT else view.role
 
 
 def _pattern(text: str) -> re.Pattern[str] | None:

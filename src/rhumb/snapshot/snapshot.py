@@ -16,6 +16,7 @@ from rhumb.model.kinds.virtual_service import VirtualService
 from rhumb.model.proxy import Proxy
 from rhumb.model.resource import Resource
 from rhumb.model.service import Service
+from rhumb.snapshot.proxy_configs import ProxySettings
 from rhumb.snapshot.view import View
 
 
@@ -204,6 +205,10 @@ class Snapshot(Protocol):
 
     def envoy_filter(self, namespace: str, name: str) -> Resource | None:
         """Return an EnvoyFilter, of which `View.patches` cites patches."""
+        ...
+
+    def proxy_settings(self, view: View) -> ProxySettings:
+        """Return with what the proxy of a workload starts."""
         ...
 
     def workload_at(self, address: str) -> Workload | None:

@@ -101,6 +101,10 @@ class Patches:
             else:
                 yield value
 
+    def of_bootstrap(self) -> tuple[Patch, ...]:
+        """Return the patches of what the proxy starts with."""
+        return tuple(s.patch for s in self._said if s.patch.apply_to is ApplyTo.BOOTSTRAP)
+
     def added(self, wanted: XdsType) -> Iterator[Added]:
         """Yield the resources of a type that patches add; the first of a name counts."""
         seen: set[str] = set()

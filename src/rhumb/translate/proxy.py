@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
-from rhumb.ir.bundle import NameTable
+from rhumb.ir.bundle import NameTable, Startup
 from rhumb.ir.cluster import Cluster
 from rhumb.ir.endpoint import LoadAssignment
 from rhumb.ir.listener import FilterChain, HttpConnectionManager, Listener
@@ -25,7 +25,9 @@ from rhumb.translate.routes import gateway as gateway_routes
 from rhumb.translate.routes.outbound import OutboundRoutes
 from rhumb.xds.types import XdsType
 
-Made = Cluster | LoadAssignment | Listener | RouteConfiguration | HostOfRoute | Secret | NameTable
+OfProxy = Cluster | LoadAssignment | Listener | RouteConfiguration | HostOfRoute | Secret
+OfAgent = NameTable | Startup
+Made = OfProxy | OfAgent
 Value = Made | Patched | Added
 Names = frozenset[str] | None
 Units = Iterable[tuple[str, tuple[Value, ...]]]
@@ -222,11 +224,21 @@ def _endpoints(snapshot: Snapshot, view: View, hosts: Names) -> MadeUnits:
         yield host, tuple(endpoints.assignment(snapshot, view, name) for name in found)
 
 
+def _startup(seen: Perspective) -> Iterator[Startup]:
+    settings = seen.snapshot.proxy_settings(seen.view)
+    yield Startup(
+        concurrency=settings.concurrency,
+        environment=settings.environment,
+        patches=Patches(seen.snapshot, seen.view).of_bootstrap(),
+    )
+
+
 _OWN: Mapping[XdsType, Callable[[Perspective], Iterable[Made]]] = {
     XdsType.CDS: lambda seen: clusters.own(seen.snapshot, seen.view),
     XdsType.LDS: _own_listeners,
     XdsType.RDS: _gateway_routes,
     XdsType.SDS: _own_secrets,
+    XdsType.STARTUP: _startup,
 }
 _COMMON: Mapping[XdsType, Callable[[Perspective], Iterable[Made]]] = {
     XdsType.LDS: outbound.listeners,
@@ -247,5 +259,6 @@ _OF: Mapping[Role, tuple[frozenset[XdsType], frozenset[XdsType]]] = {
         frozenset({XdsType.LDS, XdsType.RDS, XdsType.SDS}),
         frozenset({XdsType.CDS, XdsType.EDS, XdsType.SDS}),
     ),
+    Role.AGENT: (frozenset({XdsType.STARTUP}), frozenset()),
 }
 """Types that have parts of a proxy's own, and types that have common ones."""

@@ -7,6 +7,7 @@ from rhumb.model.kinds.gateway import Gateway
 from rhumb.model.kinds.kubernetes import Service
 from rhumb.model.kinds.mesh_config import MeshConfig
 from rhumb.model.kinds.peer_authentication import PeerAuthentication
+from rhumb.model.kinds.proxy_config_resource import ProxyConfigResource
 from rhumb.model.kinds.service_entry import ServiceEntry
 from rhumb.model.kinds.sidecar import Sidecar
 from rhumb.model.kinds.virtual_service import VirtualService
@@ -21,6 +22,7 @@ from rhumb.validation.kubernetes import check_service
 from rhumb.validation.mesh_config import check_mesh_config
 from rhumb.validation.metadata import check_metadata
 from rhumb.validation.peer_authentication import check_peer_authentication
+from rhumb.validation.proxy_config import check_proxy_config
 from rhumb.validation.rules import Report
 from rhumb.validation.service_entry import check_service_entry
 from rhumb.validation.sidecar import check_sidecar
@@ -50,6 +52,8 @@ def check(resource: Resource) -> tuple[Finding, ...]:  # noqa: C901 - a table in
             check_sidecar(resource, spec, report)
         case EnvoyFilter() as spec:
             check_envoy_filter(resource, spec, report)
+        case ProxyConfigResource() as spec:
+            check_proxy_config(resource, spec, report)
         case PeerAuthentication() as spec:
             check_peer_authentication(resource, spec, report)
         case Service() as spec:

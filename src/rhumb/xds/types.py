@@ -19,6 +19,9 @@ class XdsType(enum.StrEnum):
     PCDS = "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig"
     """Trust bundle for an agent: one resource with the field ca_certificates_pem."""
 
+    STARTUP = "type.googleapis.com/rhumb.v1.Startup"
+    """For an agent, before it starts its proxy: one resource."""
+
     __hash__ = str.__hash__
     """That of Enum is written in Python, and types are keys everywhere."""
 
@@ -44,4 +47,4 @@ Healthy: no error_detail. Unhealthy: error_detail.message says why (Istio's conv
 
 WILDCARD = "*"
 
-_WILDCARD = frozenset({XdsType.CDS, XdsType.LDS, XdsType.VHDS, XdsType.NDS, XdsType.PCDS})
+_WILDCARD = frozenset({XdsType.CDS, XdsType.LDS, XdsType.VHDS, XdsType.NDS, XdsType.PCDS, XdsType.STARTUP})

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import msgspec
+from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
@@ -36,6 +37,7 @@ _TYPES: dict[ApplyTo, type[Message]] = {
     ApplyTo.HTTP_ROUTE: Route,
     ApplyTo.CLUSTER: Cluster,
     ApplyTo.EXTENSION_CONFIG: TypedExtensionConfig,
+    ApplyTo.BOOTSTRAP: Bootstrap,
 }
 MERGES = (Operation.MERGE, Operation.MERGE_AND_REPLACE_LIST)
 INSERTS = (Operation.INSERT_BEFORE, Operation.INSERT_AFTER, Operation.INSERT_FIRST)

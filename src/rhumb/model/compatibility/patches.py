@@ -1,4 +1,4 @@
-"""Entries of EnvoyFilter."""
+"""Entries of EnvoyFilter, and of ProxyConfig, the kind."""
 
 from rhumb.model.compatibility.entry import Table, message, warned
 from rhumb.model.kinds.envoy_filter import (
@@ -16,6 +16,7 @@ from rhumb.model.kinds.envoy_filter import (
     SubFilterMatch,
     VirtualHostMatch,
 )
+from rhumb.model.kinds.proxy_config_resource import ProxyConfigResource
 from rhumb.model.kinds.selector import TargetReference
 
 _NO_WAYPOINTS = "has no effect: there are no waypoints"
@@ -44,4 +45,8 @@ TABLE: Table = {
     FilterMatch: message("name subFilter"),
     SubFilterMatch: message("name"),
     Patch: message("operation value filterClass"),
+    ProxyConfigResource: message(
+        "selector concurrency environmentVariables",
+        image=warned("has no effect: proxies are the installed Envoy, not images"),
+    ),
 }

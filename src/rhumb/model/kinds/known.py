@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rhumb.model.kinds.table import CORE, NETWORKING, SECURITY
+from rhumb.model.kinds.table import CORE, SECURITY
 
 NOT_YET: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        NETWORKING: ("ProxyConfig",),
         SECURITY: ("AuthorizationPolicy", "RequestAuthentication"),
         "telemetry.istio.io": ("Telemetry",),
         "extensions.istio.io": ("WasmPlugin", "TrafficExtension"),

@@ -10,6 +10,7 @@ from rhumb.model.kinds.kubernetes import ConfigMap, Namespace, Secret, Service, 
 from rhumb.model.kinds.mesh_config import MeshConfig
 from rhumb.model.kinds.peer_authentication import PeerAuthentication
 from rhumb.model.kinds.pod import Node, Pod
+from rhumb.model.kinds.proxy_config_resource import ProxyConfigResource
 from rhumb.model.kinds.service_entry import ServiceEntry
 from rhumb.model.kinds.sidecar import Sidecar
 from rhumb.model.kinds.virtual_service import VirtualService
@@ -88,6 +89,13 @@ KINDS: tuple[KindInfo, ...] = (
         struct=EnvoyFilter,
         versions=("v1alpha3",),
         plural="envoyfilters",
+    ),
+    KindInfo(
+        group=NETWORKING,
+        kind="ProxyConfig",
+        struct=ProxyConfigResource,
+        versions=("v1beta1",),
+        plural="proxyconfigs",
     ),
     KindInfo(
         group=SECURITY,
