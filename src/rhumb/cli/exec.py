@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from rhumb.cli import completion
 from rhumb.cli.printer import exit_code
 from rhumb.local import control, programs, state, terminal
 
@@ -14,7 +15,7 @@ from rhumb.local import control, programs, state, terminal
     epilog="Example: rhumb exec productpage -- curl -s http://reviews:9080/reviews/0",
 )
 @click.option("-f", "--file", type=click.Path(path_type=Path), help="rhumb.yaml of the mesh.")
-@click.argument("workload")
+@click.argument("workload", shell_complete=completion.workloads)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def command(file: Path | None, workload: str, command: tuple[str, ...]) -> None:
     """Run a command inside a workload of a local mesh.

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from rhumb.base.errors import RhumbError
+from rhumb.cli import completion
 from rhumb.local import state
 from rhumb.local.state import LOG, State
 
@@ -14,7 +15,7 @@ _POLL_S = 0.2
 
 
 @click.command(epilog="Example: rhumb logs -f reviews")
-@click.argument("service", required=False)
+@click.argument("service", required=False, shell_complete=completion.services)
 @click.option("--file", type=click.Path(path_type=Path), help="rhumb.yaml of the mesh.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
 @click.option("--proxy", is_flag=True, help="Access logs of the sidecars instead.")

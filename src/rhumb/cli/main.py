@@ -4,15 +4,17 @@ import importlib
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 from rhumb.base.errors import RhumbError
-from rhumb.cli.printer import fail
+from rhumb.cli.printer import Exit, color, fail
 
 COMMANDS: dict[str, str] = {
     # one line each: name -> help line; the module is rhumb.cli.NAME (dashes become underscores),
     # its click command the attribute `command`.
     "agent": "Run the agent and Envoy beside one workload, or several.",
     "ca": "Make and inspect certificate authorities and join tokens.",
+    "completion": "Print what a shell needs to complete rhumb's commands.",
     "demo": "Run the Bookinfo sample as a mesh on this machine.",
     "down": "Stop a local mesh and clean up after it.",
     "exec": "Run a command inside a workload of a local mesh.",
@@ -44,6 +46,13 @@ class _Lazy(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        # From the table too: each command's module takes time to import.
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        found = sorted(COMMANDS.items())
+        return [CompletionItem(n, help=text) for n, text in found if n.startswith(incomplete)]
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -64,15 +73,33 @@ def _closest(name: str, known: dict[str, str]) -> str:
 
 
 @click.group(
-    cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80}
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog="""\b
+Exit codes:
+  0    all is well
+  1    the mesh or the configuration has a problem
+  2    rhumb could not do it: wrong usage, or something it needs is missing
+  130  interrupted
+rhumb exec and rhumb run end with the code of their command.
+""",
 )
 def cli() -> None:
     """Rhumb, a service mesh: Istio's configuration API on stock Envoy."""
 
 
 def main() -> None:
-    """Run the command line; RhumbErrors become a message, a hint and exit code 2."""
+    """Run the command line; whatever stops it becomes a message and an exit code."""
     try:
-        cli()
+        sys.exit(cli.main(prog_name="rhumb", standalone_mode=False, color=color()))
     except RhumbError as error:
         sys.exit(fail(error))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(Exit.INTERRUPTED)
+    except SystemExit:
+        if sys.stdout is not sys.__stdout__:  # click replaces one that nobody reads any more
+            sys.exit(Exit.NO_READER)
+        raise

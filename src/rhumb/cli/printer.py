@@ -1,6 +1,7 @@
 """What the terminal gets: standard output is data, standard error is talk."""
 
 import enum
+import os
 import sys
 from collections.abc import Mapping
 
@@ -17,6 +18,15 @@ class Exit(enum.IntEnum):
     """The tool worked; the mesh or the configuration has a problem."""
     FAILED = 2
     """The tool did not work: wrong usage, or something it needs is missing."""
+    INTERRUPTED = 130
+    """Ended by Ctrl-C, as a shell has it."""
+    NO_READER = 141
+    """What was to read the output went away, as a shell has it."""
+
+
+def color() -> bool | None:
+    """Return whether to use colour: False where NO_COLOR says so, else None, which asks the terminal."""
+    return False if os.environ.get("NO_COLOR") else None  # noqa: TID251 - the terminal's own wish
 
 
 def say(text: str) -> None:
@@ -26,9 +36,10 @@ def say(text: str) -> None:
 
 def fail(error: RhumbError) -> Exit:
     """Say what went wrong and, on its own line, what to try."""
-    click.echo(f"{click.style('error', fg='red', bold=True)}: {error}", err=True)
+    # The command's context, which knew of colours, has ended.
+    click.echo(f"{click.style('error', fg='red', bold=True)}: {error}", err=True, color=color())
     if error.hint:
-        click.echo(f"{click.style('hint', fg='cyan')}: {error.hint}", err=True)
+        click.echo(f"{click.style('hint', fg='cyan')}: {error.hint}", err=True, color=color())
     sys.stderr.flush()
     return Exit.FAILED
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from rhumb.cli import completion
 from rhumb.cli.printer import exit_code, say
 from rhumb.local import control, programs, state
 
@@ -14,14 +15,20 @@ from rhumb.local import control, programs, state
     epilog="Example: rhumb run --service reviews --version v4 -- python3 reviews.py",
 )
 @click.option("-f", "--file", type=click.Path(path_type=Path), help="rhumb.yaml of the mesh.")
-@click.option("--service", required=True, help="Service that the workload belongs to.")
+@click.option(
+    "--service",
+    required=True,
+    help="Service that the workload belongs to.",
+    shell_complete=completion.services,
+)
 @click.option("--version", required=True, help="Its label `version`; must be new.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def command(file: Path | None, service: str, version: str, command: tuple[str, ...]) -> None:
     """Add one workload to a running local mesh, for as long as the command runs.
 
-    The command should listen on $HOST:$PORT. It gets traffic as soon as it does; Ctrl-C ends it and
-    takes the workload out of the mesh.
+    The command should listen on $HOST:$PORT. It gets traffic as soon as it
+    does; Ctrl-C ends it and takes the workload out of the mesh. The exit code
+    is the command's, as with `rhumb exec`.
     """
     found = state.find(file)
     say(f"adding {service}-{version}; Ctrl-C takes it away")

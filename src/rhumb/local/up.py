@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rhumb.agent import binary
@@ -44,17 +45,16 @@ def up(
     """
     wanted = topology.load(file, own_environment())
     with state.locked():
-        if state.pid is not None:
+        if _runs(state):
             _check_capture(state, capture)
             control.call(state.control, {"do": "apply"}, timeout=_START_S)
             return wait_ready(state, progress)
         binary.check(binary.find("", from_environment()))
+        start = partial(_started, wanted, file, state, with_parent=with_parent, progress=progress)
         reason = linux.reason_without_namespaces() if capture is not Interception.NONE else ""
         if not reason:
-            started = capture or Interception.REDIRECT
-            _start(wanted, file, state, started, with_parent=with_parent)
             try:
-                return wait_ready(state, progress)
+                return start(capture or Interception.REDIRECT)
             except UnfitError as error:
                 if capture is not None:
                     raise
@@ -67,8 +67,38 @@ def up(
                 "or do without: --capture none",
             )
         notice(f"no namespaces here: {reason}")
-        _start(wanted, file, state, Interception.NONE, with_parent=with_parent)
+        return start(Interception.NONE)
+
+
+def _started(
+    wanted: Topology,
+    file: Path,
+    state: State,
+    capture: Interception,
+    *,
+    with_parent: bool,
+    progress: Callable[[Json], None],
+) -> Json:
+    """Start a mesh and wait for it; who interrupts that wants none."""
+    _start(wanted, file, state, capture, with_parent=with_parent)
+    try:
         return wait_ready(state, progress)
+    except KeyboardInterrupt:
+        down(state)
+        raise
+
+
+def _runs(state: State) -> bool:
+    """Tell whether the mesh runs; one that never came up is ended."""
+    if state.pid is None:
+        return False
+    try:
+        failed = control.call(state.control, {"do": "status"}).get("failure")
+    except RhumbError:
+        return True  # it starts, or ends; what comes next will tell
+    if failed:
+        down(state)
+    return not failed
 
 
 def _check_capture(state: State, capture: Interception | None) -> None:
