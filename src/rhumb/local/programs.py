@@ -146,7 +146,7 @@ class Application:
             return "running" if not self.restarts else f"running ({self.restarts} restarts)"
         if self.last_exit is None:
             return "starting"
-        return f"crashed ({cause(self.last_exit)}), restarting"
+        return f"crashed ({cause(self.last_exit)})"
 
 
 async def _ended(process: subprocess.Popen[bytes]) -> None:
