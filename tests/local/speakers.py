@@ -243,6 +243,27 @@ def names(*asked: str) -> dict[str, object]:
     return found
 
 
+def question(transport: str, name: str, kind: str) -> dict[str, object]:
+    """Ask a server that is nowhere, over UDP or TCP."""
+    labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
+    number = {"A": 1, "AAAA": 28}[kind]
+    query = (
+        struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", number, 1)
+    )
+    family = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_INET, family) as made:
+        made.settimeout(8)
+        made.connect(("192.0.2.53", 53))
+        if transport == "tcp":
+            made.sendall(struct.pack("!H", len(query)) + query)
+            answer = made.makefile("rb").read(2 + 12)[2:]
+        else:
+            made.sendall(query)
+            answer = made.recv(4096)
+    identity, flags, _, answers, _, _ = struct.unpack("!6H", answer[:12])
+    return {"mine": identity == 7, "code": flags & 0xF, "answers": answers}
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(sys.argv[2])

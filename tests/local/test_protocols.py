@@ -229,10 +229,14 @@ def mesh() -> Iterator[Spoken]:
 
 
 def test_http_one_and_two_reach_the_application_over_mtls(mesh: Spoken) -> None:
-    for options in (["--http1.1"], ["--http2-prior-knowledge"], ["--http1.0"][:0]):
-        found = mesh.curl(*options, "http://server:8000/x")
+    for option in ("--http1.1", "--http2-prior-knowledge", "--http2"):
+        found = mesh.curl(option, "http://server:8000/x")
         assert found["path"] == "/x"
         assert "/sa/client" in found["headers"]["x-forwarded-client-cert"]
+
+
+def test_http_of_1996_is_sent_away_unless_it_is_enabled(mesh: Spoken) -> None:
+    assert "426 Upgrade Required" in mesh.inside("curl", "-s0i", "http://server:8000/")
 
 
 def test_a_port_that_declares_nothing_speaks_http_and_anything_else(mesh: Spoken) -> None:
@@ -333,3 +337,15 @@ def test_names(mesh: Spoken) -> None:
     workload = next(w["name"] for w in mesh.status()["workloads"] if w["name"].startswith("server"))
     assert mesh.say("names", f"{workload}.each")[f"{workload}.each"] == [instance]
     assert address in mesh.inside("getent", "hosts", "server")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_questions_to_any_server_are_answered_by_the_sidecar(mesh: Spoken, transport: str) -> None:
+    asked = {
+        kind: mesh.say("question", transport, name, kind)
+        for kind, name in (("A", "server.default.svc.cluster.local"), ("AAAA", "server.default"))
+    }
+    assert asked["A"]["code"] == asked["AAAA"]["code"] == 0
+    assert (asked["A"]["answers"], asked["AAAA"]["answers"]) == (1, 0)
+    gone = mesh.say("question", transport, "gone.default.svc.cluster.local", "A")
+    assert (gone["code"], gone["answers"]) == (3, 0)

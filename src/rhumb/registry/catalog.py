@@ -42,6 +42,8 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Where each Node is, as far as its labels say."""
     slices: Mapping[ServiceKey, tuple[Resource, ...]] = {}
     """EndpointSlices and Endpoints by the Kubernetes Service that they are for."""
+    sliced: Mapping[Key, ServiceKey] = {}
+    """Which Service each of those objects is for."""
     served_at: Mapping[str, tuple[ServiceKey, ...]] = {}
     """Services by the address of an endpoint."""
     selecting: Mapping[Place, tuple[Selecting, ...]] = {}

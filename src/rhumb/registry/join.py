@@ -81,6 +81,7 @@ class _Step:
         self._entries_at = dict(previous.entries_at)
         self._nodes = dict(previous.nodes)
         self._slices = dict(previous.slices)
+        self._sliced = dict(previous.sliced)
         self._served_at = dict(previous.served_at)
         self._selecting = dict(previous.selecting)
         self._given = previous.given
@@ -110,19 +111,20 @@ class _Step:
 
     def address(self, key: Key, resource: Resource | None, domain: str) -> None:
         """Replace an EndpointSlice or Endpoints, and note the services that it was or is for."""
-        for owner, known in tuple(self._slices.items()):
-            if owner[1] == key.namespace and any(r.key == key for r in known):
-                self._selected.add(owner)
-                left = tuple(r for r in known if r.key != key)
-                if left:
-                    self._slices[owner] = left
-                else:
-                    del self._slices[owner]
+        before = self._sliced.pop(key, None)
+        if before is not None:
+            self._selected.add(before)
+            left = tuple(r for r in self._slices[before] if r.key != key)
+            if left:
+                self._slices[before] = left
+            else:
+                del self._slices[before]
         name = slices.service_of(resource) if resource is not None else ""
         if resource is not None and name:
             owner = (kubernetes.hostname(name, key.namespace, domain), key.namespace)
             found = (*self._slices.get(owner, ()), resource)
             self._slices[owner] = tuple(sorted(found, key=lambda r: r.key))
+            self._sliced[key] = owner
             self._selected.add(owner)
 
     def place(self, resources: ResourceSet, keys: Iterable[Key]) -> frozenset[str]:
@@ -223,12 +225,12 @@ class _Step:
             entries_at=self._entries_at,
             nodes=self._nodes,
             slices=self._slices,
+            sliced=self._sliced,
             served_at=self._served_at,
             selecting=self._selecting,
             given=self._given,
-            node_local=frozenset(k for k, s in self._services.items() if _by_node(s))
-            if services
-            else old.node_local,
+            node_local=(old.node_local - services)
+            | {k for k in services if k in self._services and _by_node(self._services[k])},
             conflicts=self._conflicts,
         )
         return catalog, Touched(services=services, endpoints=endpoints)
