@@ -84,6 +84,8 @@ class Patch(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
 
     apply_to: ApplyTo
     operation: Operation
+    message: str
+    """Full name of the message of Envoy's API that the value is."""
     filter_class: FilterClass = FilterClass.UNSPECIFIED
     chain: ChainMatch = ChainMatch()
     listener_filter: str = ""

@@ -262,6 +262,7 @@ def _said(resource: Resource, index: int) -> Iterator[_Said]:
         Patch(
             apply_to=apply_to,
             operation=operation,
+            message=kind.MESSAGES[config.apply_to],
             filter_class=FilterClass(config.patch.filter_class.value),
             chain=_chain(match.listener),
             listener_filter=match.listener.listener_filter if match.listener else "",

@@ -6,6 +6,7 @@ import msgspec
 from google.protobuf.json_format import ParseError
 
 from rhumb.model.kinds.envoy_filter import (
+    MESSAGES,
     ApplyTo,
     ConfigPatch,
     EnvoyFilter,
@@ -35,19 +36,6 @@ _LISTENERS = (
     ApplyTo.HTTP_FILTER,
 )
 _ROUTES = (ApplyTo.ROUTE_CONFIGURATION, ApplyTo.VIRTUAL_HOST, ApplyTo.HTTP_ROUTE)
-_TYPES = {
-    ApplyTo.LISTENER: "envoy.config.listener.v3.Listener",
-    ApplyTo.FILTER_CHAIN: "envoy.config.listener.v3.FilterChain",
-    ApplyTo.NETWORK_FILTER: "envoy.config.listener.v3.Filter",
-    ApplyTo.LISTENER_FILTER: "envoy.config.listener.v3.ListenerFilter",
-    ApplyTo.HTTP_FILTER: "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
-    ApplyTo.ROUTE_CONFIGURATION: "envoy.config.route.v3.RouteConfiguration",
-    ApplyTo.VIRTUAL_HOST: "envoy.config.route.v3.VirtualHost",
-    ApplyTo.HTTP_ROUTE: "envoy.config.route.v3.Route",
-    ApplyTo.CLUSTER: "envoy.config.cluster.v3.Cluster",
-    ApplyTo.EXTENSION_CONFIG: "envoy.config.core.v3.TypedExtensionConfig",
-    ApplyTo.BOOTSTRAP: "envoy.config.bootstrap.v3.Bootstrap",
-}
 _MERGES = (Operation.MERGE, Operation.MERGE_AND_REPLACE_LIST)
 _REPLACED = (
     ApplyTo.LISTENER_FILTER,
@@ -217,7 +205,7 @@ def _check_operation(report: Report, at: str, apply_to: ApplyTo, patch: Patch) -
 
 
 def _check_value(report: Report, at: str, config: ConfigPatch, said: Mapping[str, object]) -> None:
-    made = message_class(_TYPES[config.apply_to])
+    made = message_class(MESSAGES[config.apply_to])
     text = msgspec.json.encode(dict(said), enc_hook=dict)
     try:
         parse(msgspec.json.decode(text), made, lenient=True)

@@ -4,16 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import msgspec
-from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
-from envoy.config.cluster.v3.cluster_pb2 import Cluster
-from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
-from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
-from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
-from envoy.config.route.v3.route_pb2 import RouteConfiguration
-from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
-    HttpFilter,
-)
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.json_format import ParseError
 from google.protobuf.message import Message
@@ -22,23 +12,10 @@ from rhumb.encode.patch.merge import PatchError, merge
 from rhumb.ir.origin import Origin
 from rhumb.ir.patch import ApplyTo, LeftOut, Operation, Patch
 from rhumb.protos.rules import violations
-from rhumb.protos.types import UnknownTypeError, parse
+from rhumb.protos.types import UnknownTypeError, message_class, parse
 
 M = TypeVar("M", bound=Message)
 
-_TYPES: dict[ApplyTo, type[Message]] = {
-    ApplyTo.LISTENER: Listener,
-    ApplyTo.FILTER_CHAIN: FilterChain,
-    ApplyTo.NETWORK_FILTER: Filter,
-    ApplyTo.HTTP_FILTER: HttpFilter,
-    ApplyTo.LISTENER_FILTER: ListenerFilter,
-    ApplyTo.ROUTE_CONFIGURATION: RouteConfiguration,
-    ApplyTo.VIRTUAL_HOST: VirtualHost,
-    ApplyTo.HTTP_ROUTE: Route,
-    ApplyTo.CLUSTER: Cluster,
-    ApplyTo.EXTENSION_CONFIG: TypedExtensionConfig,
-    ApplyTo.BOOTSTRAP: Bootstrap,
-}
 MERGES = (Operation.MERGE, Operation.MERGE_AND_REPLACE_LIST)
 INSERTS = (Operation.INSERT_BEFORE, Operation.INSERT_AFTER, Operation.INSERT_FIRST)
 Merge = Callable[[M, M, Patch], None]
@@ -89,7 +66,7 @@ class Patcher:
         found = self._values.get(patch)
         if found is None:
             try:
-                made = parse(msgspec.json.decode(patch.value or "{}"), _TYPES[patch.apply_to])
+                made = parse(msgspec.json.decode(patch.value or "{}"), message_class(patch.message))
             except UnknownTypeError as error:
                 self.refuse(patch, f"referenced type unknown: {error}")
                 return None

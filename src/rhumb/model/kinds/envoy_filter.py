@@ -1,6 +1,7 @@
 """EnvoyFilter (networking.istio.io): patches of what is generated for Envoy."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 from rhumb.model.kinds.selector import TargetReference, WorkloadSelector
@@ -22,6 +23,24 @@ class ApplyTo(WireEnum):
     EXTENSION_CONFIG = "EXTENSION_CONFIG"
     BOOTSTRAP = "BOOTSTRAP"
     LISTENER_FILTER = "LISTENER_FILTER"
+
+
+MESSAGES: Mapping[ApplyTo, str] = MappingProxyType(
+    {
+        ApplyTo.LISTENER: "envoy.config.listener.v3.Listener",
+        ApplyTo.FILTER_CHAIN: "envoy.config.listener.v3.FilterChain",
+        ApplyTo.NETWORK_FILTER: "envoy.config.listener.v3.Filter",
+        ApplyTo.LISTENER_FILTER: "envoy.config.listener.v3.ListenerFilter",
+        ApplyTo.HTTP_FILTER: "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
+        ApplyTo.ROUTE_CONFIGURATION: "envoy.config.route.v3.RouteConfiguration",
+        ApplyTo.VIRTUAL_HOST: "envoy.config.route.v3.VirtualHost",
+        ApplyTo.HTTP_ROUTE: "envoy.config.route.v3.Route",
+        ApplyTo.CLUSTER: "envoy.config.cluster.v3.Cluster",
+        ApplyTo.EXTENSION_CONFIG: "envoy.config.core.v3.TypedExtensionConfig",
+        ApplyTo.BOOTSTRAP: "envoy.config.bootstrap.v3.Bootstrap",
+    }
+)
+"""Which message of Envoy's API the value of a patch is."""
 
 
 class PatchContext(WireEnum):
