@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "down": "Stop a local mesh and clean up after it.",
     "exec": "Run a command inside a workload of a local mesh.",
     "logs": "Show the logs of a local mesh.",
+    "proxy-config": "Show what one Envoy has, and where it comes from (pc).",
     "ps": "List the workloads of a local mesh.",
     "run": "Add one workload to a running local mesh.",
     "serve": "Run the control plane.",
@@ -29,12 +30,16 @@ COMMANDS: dict[str, str] = {
     "version": "Print versions.",
 }
 
+ALIASES = {"pc": "proxy-config"}
+"""istioctl's short names."""
+
 
 class _Lazy(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"rhumb.cli.{cmd_name.replace('-', '_')}")

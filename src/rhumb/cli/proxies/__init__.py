@@ -1,0 +1,1 @@
+"""What Envoy says of its configuration, as tables with istioctl's columns."""
