@@ -2,6 +2,7 @@
 
 from rhumb.model.finding import Finding
 from rhumb.model.kinds.destination_rule import DestinationRule
+from rhumb.model.kinds.endpoint_slice import Endpoints, EndpointSlice
 from rhumb.model.kinds.envoy_filter import EnvoyFilter
 from rhumb.model.kinds.gateway import Gateway
 from rhumb.model.kinds.kubernetes import Service
@@ -18,7 +19,7 @@ from rhumb.validation.compatibility import check_compatibility
 from rhumb.validation.destination_rule import check_destination_rule
 from rhumb.validation.envoy_filter import check_envoy_filter
 from rhumb.validation.gateway import check_gateway
-from rhumb.validation.kubernetes import check_service
+from rhumb.validation.kubernetes import check_endpoint_slice, check_endpoints, check_service
 from rhumb.validation.mesh_config import check_mesh_config
 from rhumb.validation.metadata import check_metadata
 from rhumb.validation.peer_authentication import check_peer_authentication
@@ -58,6 +59,10 @@ def check(resource: Resource) -> tuple[Finding, ...]:  # noqa: C901 - a table in
             check_peer_authentication(resource, spec, report)
         case Service() as spec:
             check_service(resource, spec, report)
+        case EndpointSlice() as spec:
+            check_endpoint_slice(resource, spec, report)
+        case Endpoints() as spec:
+            check_endpoints(resource, spec, report)
         case MeshConfig() as spec:
             check_mesh_config(resource, spec, report)
         case _:
