@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import os
+import socket
 from collections.abc import Collection
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from rhumb.agent.dns_names import Host, Names, expand
 from rhumb.agent.envoy import Envoy
 from rhumb.agent.health import HealthProbe, RunCommand, commands
 from rhumb.agent.settings import Probe, SidecarSettings
+from rhumb.base.listeners import port_taken
 from rhumb.base.tasks import Nursery
 from rhumb.identity.spiffe import SpiffeId
 from rhumb.model.peer import format_peer, peer
@@ -108,7 +111,7 @@ class Sidecar:
     async def start(self) -> None:
         """Start everything; `wait_ready` tells when traffic may come.
 
-        Raises OSError when a port inside the workload's network is taken.
+        Raises OSError, or RhumbError with who it is, when a port inside the workload's network is taken.
         """
         settings = self.settings
         (settings.directory / "sds").mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -123,13 +126,19 @@ class Sidecar:
                     netns.bind_udp(self._enter, settings.loopback, port),
                     netns.listen(self._enter, settings.loopback, port),
                 )
-        listening = netns.listen(self._enter, settings.listen, settings.ports.agent)
-        self._server = await pages.serve(listening, self._routes())
+        self._server = await pages.serve(self._listen(), self._routes())
         await self.keeper.wait_ready()
         await self._prepare()
         self._running = self._nursery.start("envoy", self.envoy.run())
         if settings.probe is not None:
             self._nursery.start("probe", self._watch_health(settings.probe))
+
+    def _listen(self) -> socket.socket:
+        address, port = self.settings.listen, self.settings.ports.agent
+        try:
+            return netns.listen(self._enter, address, port)
+        except OSError as error:
+            raise port_taken(address, port, os.strerror(error.errno or 0)) from None
 
     async def _prepare(self) -> None:
         """Wait for what the mesh says of how Envoy starts; one that says nothing is not waited for long."""

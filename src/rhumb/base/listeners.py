@@ -7,14 +7,15 @@ from rhumb.base.errors import RhumbError
 _LISTEN = "0A"
 
 
-def port_taken(address: str, port: int, reason: str, option: str) -> RhumbError:
-    """Return the error for a port that cannot be bound: which, who has it, what to do."""
+def port_taken(address: str, port: int, reason: str, option: str = "") -> RhumbError:
+    """Return the error for a port that cannot be bound: which, who has it, what to do.
+
+    `option` chooses another port; "" where there is none.
+    """
     holder = holder_of(port)
     who = f"{holder} listens there" if holder else reason
-    return RhumbError(
-        f"cannot listen on {address}:{port}: {who}",
-        hint=f"stop it, or choose another port with {option}",
-    )
+    other = f", or choose another port with {option}" if option else ""
+    return RhumbError(f"cannot listen on {address}:{port}: {who}", hint=f"stop it{other}")
 
 
 def holder_of(port: int) -> str:

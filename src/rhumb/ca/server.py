@@ -131,7 +131,8 @@ class CertificateService:
             if not is_own:
                 raise ForbiddenError(
                     f"{caller.identity} asks for a certificate of {uri}",
-                    hint="a workload gets certificates for its own identity only",
+                    hint="a workload gets certificates for its own identity only: start it under that "
+                    "name, or with a join token for the one it asks for",
                 )
 
     def _note(
