@@ -712,3 +712,13 @@ def test_patches_of_the_bootstrap_are_merged_for_the_agent() -> None:
     }
     assert 'no field named "no_such_field"' in left.reason
     assert left_out(startup) == (left,)
+
+
+def test_the_older_fields_of_protocols_are_heard_on_plain_http() -> None:
+    h2 = {"http2_protocol_options": {}}
+    seen = Seen(envoy_filter(patch("CLUSTER", "MERGE", h2, "SIDECAR_OUTBOUND", cluster={})))
+    found = seen.cluster(OUT_SHOP)
+    # Envoy passes over them where a cluster has the newer options.
+    assert not found.typed_extension_protocol_options
+    assert found.HasField("http2_protocol_options")
+    assert seen.judged() == ""

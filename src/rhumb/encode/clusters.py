@@ -35,6 +35,7 @@ from rhumb.ir.cluster import (
 
 _DNS_JITTER_MS = 100
 _QUERIES_PER_SOCKET = 100
+_PLAIN = HttpOptions(version=HttpVersion.HTTP1)
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _DISCOVERY = {
     Discovery.EDS: pb.Cluster.EDS,
@@ -197,6 +198,8 @@ def _limits(out: pb.Cluster, value: Limits) -> None:
 
 
 def _http(out: pb.Cluster, value: HttpOptions) -> None:
+    if value == _PLAIN:
+        return  # Envoy's default; patches that write the older fields for it are heard
     options = http.HttpProtocolOptions()
     common = options.common_http_protocol_options
     if value.idle_timeout_ms is not None:
