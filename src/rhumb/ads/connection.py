@@ -76,6 +76,7 @@ class Connection:
         self._on_nack = on_nack
         self._nonces = itertools.count(1)
         self._channels: dict[XdsType, Channel] = {}
+        """In push order."""
         self._updated = NOBODY
         """Clusters that were sent again before the client asked for endpoints on this stream."""
         self._expected = NOBODY
@@ -88,6 +89,7 @@ class Connection:
     def receive(self, request: DeltaRequest | SotwRequest) -> None:
         """Take a request. Raises RhumbError when it asks for more than one stream may."""
         channel = self._channel(request.type)
+        scope = channel.scope
         for action in self._actions(channel, request):
             match action:
                 case Answer():
@@ -98,12 +100,13 @@ class Connection:
                     self._rejected(request.type, channel, error)
                 case Stale():
                     self.stale_nonces += 1
-        if len(channel.watch.names) > self._max_names:
-            raise RhumbError(
-                f"{request.type.short}: more than {self._max_names} names on one stream"
-            )
-        channel.watch.names = self._differences.intern(channel.watch.names)
-        channel.unsubscribed()
+        if channel.scope is not scope:
+            if len(channel.watch.names) > self._max_names:
+                raise RhumbError(
+                    f"{request.type.short}: more than {self._max_names} names on one stream"
+                )
+            channel.watch.names = self._differences.intern(channel.watch.names)
+            channel.unsubscribed()
         if request.type is XdsType.EDS:
             channel.force(self._updated)
             self._updated = NOBODY
@@ -114,13 +117,12 @@ class Connection:
         """Return the next response in push order, None when all that may go has gone."""
         if self.view is None:
             return None
-        tables = {kind: views.table(self.view, kind) for kind in self._channels}
+        tables = views.tables(self.view, self._channels)
         moved = True
         while moved:
             moved = False
-            for kind in PUSH_ORDER:
-                channel = self._channels.get(kind)
-                if channel is None or self._waits(channel, now):
+            for kind, channel in self._channels.items():
+                if not channel.owes(tables[kind]) or self._waits(channel, now):
                     continue
                 before = channel.table
                 found = self._advance(kind, channel, tables, now)
@@ -143,11 +145,20 @@ class Connection:
 
     def is_synced(self, views: Views) -> bool:
         """Tell whether the client has accepted, or refused, all that it should have now."""
-        view = self.view
-        return view is not None and all(
-            channel.is_settled(views.table(view, kind)) and not channel.leftover
+        if self.view is None:
+            return False
+        tables = views.tables(self.view, self._channels)
+        return all(
+            channel.is_settled(tables[kind]) and not channel.leftover
             for kind, channel in self._channels.items()
         )
+
+    def owes(self, views: Views) -> bool:
+        """Tell whether something may have to be sent, now or once the client has answered."""
+        if self.view is None:
+            return False
+        tables = views.tables(self.view, self._channels)
+        return any(channel.owes(tables[kind]) for kind, channel in self._channels.items())
 
     def status(self, views: Views) -> Iterator[TypeStatus]:
         """Yield the state of each type the client asked for."""
@@ -176,7 +187,8 @@ class Connection:
                 if self._delta
                 else SotwChannel(SotwWatch(kind), self._differences)
             )
-            self._channels[kind] = found
+            known = {**self._channels, kind: found}
+            self._channels = {each: known[each] for each in PUSH_ORDER if each in known}
         return found
 
     def _actions(
@@ -192,8 +204,6 @@ class Connection:
     def _advance(
         self, kind: XdsType, channel: Channel, tables: Mapping[XdsType, Table], now: float
     ) -> Response | None:
-        if not channel.owes(tables[kind]):
-            return None
         if not channel.is_fresh and self._blocked(_NEEDS.get(kind, ()), tables, now):
             return None
         may_remove = not self._blocked(_REMOVED_AFTER.get(kind, ()), tables, now)

@@ -210,37 +210,48 @@ class AdsServer:
         """Return what `grpc.aio.Server.add_generic_rpc_handlers` takes; `identify` None: anyone."""
 
         def serve(
-            delta: bool,
+            *, delta: bool
         ) -> Callable[[AsyncIterator[requests.Request | None], Context], AsyncIterator[bytes]]:
             # gRPC looks at the function itself to tell an asynchronous generator.
             async def call(
                 incoming: AsyncIterator[requests.Request | None], context: Context
             ) -> AsyncIterator[bytes]:
-                async for data in self._serve(incoming, context, delta=delta, identify=identify):
-                    yield data
+                stream = await self._open(context, identify, delta=delta)
+                nursery = Nursery("xds")
+                checked = identify is not None
+                reading = nursery.start("read", self._read(stream, incoming, checked=checked))
+                try:
+                    while not reading.done() or stream.is_awake:
+                        if stream.failed is not None or self._closing:
+                            # A read that goes on would be told of the end as an error.
+                            await nursery.close()
+                            await context.abort(*self._reason(stream))
+                        stream.is_awake = False
+                        while (response := self._next(stream)) is not None:
+                            yield response
+                        await stream.sleep()
+                finally:
+                    self._forget(stream)
+                    await nursery.close()
+                    if stream.proxy is not None:
+                        self._observer.disconnected(stream.proxy)
 
             return call
 
+        # No serializer: what is sent is bytes already.
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
                 "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(
-                    serve(True), requests.delta, _raw
+                    serve(delta=True), requests.delta
                 ),
                 "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(
-                    serve(False), requests.sotw, _raw
+                    serve(delta=False), requests.sotw
                 ),
             },
         )
 
-    async def _serve(
-        self,
-        incoming: AsyncIterator[requests.Request | None],
-        context: Context,
-        *,
-        delta: bool,
-        identify: Identify | None,
-    ) -> AsyncIterator[bytes]:
+    async def _open(self, context: Context, identify: Identify | None, *, delta: bool) -> Stream:
         caller = await self._admit(context, identify)
         connection = Connection(
             delta=delta,
@@ -251,34 +262,17 @@ class AdsServer:
         )
         stream = Stream(connection, caller, self._clock.monotonic())
         self._streams.add(stream)
-        nursery = Nursery("xds")
-        reading = nursery.start("read", self._read(stream, incoming, checked=identify is not None))
-        try:
-            while not reading.done() or stream.is_awake:
-                ending = self._ending(stream)
-                if ending is not None:
-                    await (
-                        nursery.close()
-                    )  # a read that goes on would be told of the end as an error
-                    await context.abort(*ending)
-                stream.is_awake = False
-                while (response := self._next(stream)) is not None:
-                    yield response
-                await stream.sleep()
-        finally:
-            self._streams.discard(stream)
-            self._unanswered.discard(stream)
-            self._leave(stream)
-            await nursery.close()
-            if stream.proxy is not None:
-                self._observer.disconnected(stream.proxy)
+        return stream
 
-    def _ending(self, stream: Stream) -> tuple[grpc.StatusCode, str] | None:
+    def _forget(self, stream: Stream) -> None:
+        self._streams.discard(stream)
+        self._unanswered.discard(stream)
+        self._leave(stream)
+
+    def _reason(self, stream: Stream) -> tuple[grpc.StatusCode, str]:
         if stream.failed is not None:
             return _code(stream.failed), _text(stream.failed)
-        if self._closing:
-            return grpc.StatusCode.UNAVAILABLE, "shutting down; come again"
-        return None
+        return grpc.StatusCode.UNAVAILABLE, "shutting down; come again"
 
     async def _admit(self, context: Context, identify: Identify | None) -> Caller:
         if len(self._streams) >= self._settings.max_streams:
@@ -299,7 +293,11 @@ class AdsServer:
         now = self._clock.monotonic()
         found = stream.connection.next(self._views, now)
         if found is None:
-            if not stream.told and stream.connection.is_synced(self._views):
+            if (
+                stream.behind is not None
+                and not stream.told
+                and stream.connection.is_synced(self._views)
+            ):
                 stream.behind = None  # the change was none of its business
             return None
         kind, response = found
@@ -334,9 +332,7 @@ class AdsServer:
     ) -> None:
         try:
             async for request in incoming:
-                self._take(stream, request, checked=checked)
-                stream.wake()
-                self._note(stream)
+                self._hear(stream, request, checked=checked)
         except RhumbError as error:
             _log.warning("stream ended: %s", error, extra={"peer": stream.caller.address})
             self._observer.refused(str(error))
@@ -344,8 +340,11 @@ class AdsServer:
         finally:
             stream.wake()
 
-    def _note(self, stream: Stream) -> None:
+    def _hear(self, stream: Stream, request: requests.Request | None, *, checked: bool) -> None:
+        self._take(stream, request, checked=checked)
         connection = stream.connection
+        if connection.owes(self._views):
+            stream.wake()
         if stream.behind is not None and stream.told and connection.is_synced(self._views):
             self._observer.converged(self._clock.monotonic() - stream.behind)
             stream.behind = None
@@ -400,7 +399,3 @@ def _claimed(proxy: Proxy, caller: Caller) -> Proxy:
         f"{caller.identity} claims to be {kind}{wanted}",
         hint="NAMESPACE and SERVICE_ACCOUNT of the node must be those of its certificate",
     )
-
-
-def _raw(data: bytes) -> bytes:
-    return data

@@ -1,101 +1,33 @@
-"""One moment of the world: (view, type) to a table, translated once for all equal proxies."""
+"""One moment of the world: (view, type) to a table, joined from the parts that make it up."""
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import msgspec
 
-from rhumb.cache.encoded import Encoded, Entry
-from rhumb.cache.tables import Step, Table, Units, join
-from rhumb.ir.origin import Origin
-from rhumb.ir.patch import Added
-from rhumb.model.proxy import Role
+from rhumb.cache.encoded import Encoded
+from rhumb.cache.parts import Failure, Named, Parts, Translator, is_own
+from rhumb.cache.tables import Table, join
 from rhumb.snapshot.affects import EVERYTHING, Impact
-from rhumb.snapshot.snapshot import Scope, Snapshot
+from rhumb.snapshot.snapshot import Snapshot
 from rhumb.snapshot.view import View
-from rhumb.translate.memory import Memory
-from rhumb.translate.news import News
-from rhumb.translate.proxy import BY_HOST, Part
+from rhumb.translate.proxy import Part
 from rhumb.xds.types import XdsType
 
-
-class Named(Protocol):
-    """An IR value that becomes one xDS resource."""
-
-    @property
-    def name(self) -> str:
-        """Return the resource name."""
-        ...
-
-
-Hosts = frozenset[str] | None
-
-
-class Translator(Protocol):
-    """What makes IR values: rhumb.translate.proxy, or it with more types. Pure."""
-
-    def parts(self, snapshot: Snapshot, view: View, kind: XdsType) -> tuple[Part, ...]:
-        """Return the parts of what a view receives."""
-        ...
-
-    def translate(
-        self, snapshot: Snapshot, part: Part, hosts: Hosts, memory: Memory
-    ) -> Iterable[tuple[str, Iterable[Named]]]:
-        """Yield the values of a part unit by unit; `hosts` are the units wanted where they are hosts.
-
-        The very same tuple of values as last time says that a unit is as it was.
-        """
-        ...
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """What could not be made: by a defect of ours, or of a patch, contained to the resource it struck."""
-
-    type: XdsType
-    resource: str
-    """Name of the resource; empty when the whole type could not be translated."""
-    error: str
-    kept: bool
-    """The last good version stays in force; otherwise the resource is missing."""
-    patch: Origin | None = None
-    """The patch that was left out; None: the defect is ours."""
-
-
-class _Held(msgspec.Struct, frozen=True, eq=False):
-    """A part as it was made, and what has happened since."""
-
-    table: Table
-    units: Units
-    sources: Mapping[str, tuple[Named, ...]]
-    """What the units were made of, where that may come again."""
-    memory: Memory
-    scope: Scope
-    since: Impact
-    """Nothing (the empty Impact) while it is of this very snapshot."""
-
-    def later(self, impact: Impact) -> "_Held":
-        """Return it with one more thing that has happened."""
-        since = impact if self.since is _NOTHING else self.since.then(impact)
-        return msgspec.structs.replace(self, since=since)
+__all__ = ["Failure", "Named", "Translator", "Views"]
 
 
 class _View(msgspec.Struct, eq=False):
-    """A view as it stands in one snapshot."""
+    """A view and what it has."""
 
     common: View
     parts: dict[XdsType, tuple[Part, ...]]
-    earlier: Mapping[XdsType, Table]
-    """What it had before."""
     tables: dict[XdsType, Table]
-
-
-_NOTHING = Impact()
-_NO_HOSTS: frozenset[str] = frozenset()
+    moment: Snapshot
+    """Of the tables."""
 
 
 class Views:
-    """What every view receives from one snapshot. Tables are made on first demand and never change."""
+    """What every view receives, in step with one snapshot. Tables are made on first demand and never change."""
 
     def __init__(
         self,
@@ -104,217 +36,111 @@ class Views:
         encoded: Encoded,
         failed: Callable[[Failure], None],
     ) -> None:
-        self.snapshot = snapshot
         self._translator = translator
-        self._encoded = encoded
-        self._failed = failed
-        self._numbers: Iterator[int] = itertools.count(1)
-        self._made: dict[Part, _Held] = {}
-        self._before: Mapping[Part, _Held] = {}
+        self._parts = Parts(snapshot, translator, encoded, failed)
         self._views: dict[View, _View] = {}
-        self._wanted: dict[Part, Hosts] = {}
+        self._touched: set[View] = set()
+        """Sidecars that the last change may concern themselves."""
+        self._stale: dict[View, bool] = {}
+        """Whether what is common to some views may have changed, as far as that was asked."""
+        self._commons: dict[View, dict[Part, None]] = {}
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Return the world as it is now."""
+        return self._parts.snapshot
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    @property
+    def parts(self) -> int:
+        """Return how many parts are held."""
+        return len(self._parts)
 
     def following(
-        self, snapshot: Snapshot, live: Iterable[View], impact: Impact = EVERYTHING
+        self, snapshot: Snapshot, live: Collection[View], impact: Impact = EVERYTHING
     ) -> "Views":
-        """Return the views of the next snapshot; tables of live views are shared where nothing changed.
+        """Go on to the next snapshot: parts of live views stay where nothing changed.
 
-        What has no part in the `impact` is not even looked at.
+        What the `impact` leaves out is not even looked at. A part that nobody asks for meanwhile does
+        not forget what happened.
         """
-        out = Views(snapshot, self._translator, self._encoded, self._failed)
-        out._numbers = self._numbers
-        held: dict[Part, _Held] = {}
-        for view in live:
-            was = self._views.get(view)
-            if was is None:
-                continue
-            for part in itertools.chain.from_iterable(was.parts.values()):
-                # A part that nobody asked for in this snapshot stays what it was in an earlier one,
-                # and what happened since then must not be forgotten.
-                if part not in held and (known := self._made.get(part) or self._before.get(part)):
-                    held[part] = known.later(impact)
-            common = snapshot.common(view)
-            parts = was.parts if common is was.common else {}
-            out._views[view] = _View(common, parts, {**was.earlier, **was.tables}, {})
-        out._before = held
-        return out
+        gone = self._views.keys() - live
+        for view in gone:
+            del self._views[view]
+        if gone:
+            self._prune()
+        self._touched = self._parts.move(snapshot, impact)
+        self._stale.clear()
+        return self
 
     def table(self, view: View, kind: XdsType) -> Table:
         """Return what the view has of one type."""
+        return self.tables(view, (kind,))[kind]
+
+    def tables(self, view: View, kinds: Iterable[XdsType]) -> Mapping[XdsType, Table]:
+        """Return what the view has of some types, and maybe of more."""
         seen = self._views.get(view)
         if seen is None:
-            seen = self._views[view] = _View(self.snapshot.common(view), {}, {}, {})
-        found = seen.tables.get(kind)
-        if found is None:
-            found = seen.tables[kind] = self._table(view, kind, seen)
-        return found
+            common = self.snapshot.common(view)
+            seen = self._views[view] = _View(common, {}, {}, self.snapshot)
+        if seen.moment is not self.snapshot:
+            self._refresh(view, seen)
+        tables = seen.tables
+        for kind in kinds:
+            if kind not in tables:
+                tables[kind] = self._table(view, kind, seen)
+        return tables
 
     def stale(self, view: View) -> bool:
         """Tell whether some table that the view had may be another one now; False is a promise."""
         seen = self._views.get(view)
-        return seen is None or any(
-            self._outdated(part) != _NO_HOSTS
-            for kind in seen.earlier
-            for part in self._parts(view, kind, seen)
-        )
+        if seen is None or view in self._touched or self.snapshot.common(view) is not seen.common:
+            return True
+        found = self._stale.get(seen.common)
+        if found is None:
+            parts = self._commons.get(seen.common, {})
+            found = self._stale[seen.common] = any(map(self._parts.is_stale, parts))
+        return found
 
     def known(self) -> Iterator[Table]:
         """Yield the tables made so far."""
         for seen in self._views.values():
             yield from seen.tables.values()
 
-    def _parts(self, view: View, kind: XdsType, seen: _View) -> tuple[Part, ...]:
-        found = seen.parts.get(kind)
-        if found is None:
-            found = seen.parts[kind] = self._translator.parts(self.snapshot, view, kind)
-        return found
+    def _refresh(self, view: View, seen: _View) -> None:
+        """Look at all tables of a view again."""
+        common = self.snapshot.common(view)
+        if common is not seen.common:
+            seen.common, seen.parts = common, {}
+        seen.moment = self.snapshot
+        seen.tables = {kind: self._table(view, kind, seen) for kind in seen.tables}
 
     def _table(self, view: View, kind: XdsType, seen: _View) -> Table:
-        pieces = tuple(self._piece(part) for part in self._parts(view, kind, seen))
+        parts = seen.parts.get(kind)
+        if parts is None:
+            parts = seen.parts[kind] = self._translator.parts(self.snapshot, view, kind)
+            shared = (part for part in parts if not is_own(part))
+            self._commons.setdefault(seen.common, {}).update(dict.fromkeys(shared))
+        pieces = tuple(map(self._parts.table, parts))
         if len(pieces) == 1:
             return pieces[0]
-        before = seen.earlier.get(kind)
+        before = seen.tables.get(kind)
         if before is not None and pieces and before.pieces == pieces:
             return before  # tables compare by identity
-        return join(kind, next(self._numbers), pieces)
+        return join(kind, self._parts.number(), pieces)
 
-    def _piece(self, part: Part) -> Table:
-        held = self._made.get(part)
-        if held is None:
-            held = self._made[part] = self._hold_now(part)
-        return held.table
-
-    def _hold_now(self, part: Part) -> _Held:
-        before = self._before.get(part)
-        scope = self.snapshot.scope(part.view)
-        hosts = self._outdated(part)
-        if before is not None and hosts == _NO_HOSTS:
-            return msgspec.structs.replace(before, scope=scope, since=_NOTHING)
-        try:
-            memory = _memory(part, before, scope)
-            made = self._translator.translate(self.snapshot, part, hosts, memory)
-            plans = [(unit, tuple(values)) for unit, values in made]
-        except Exception as error:  # noqa: BLE001 - a defect in one type must not stop the others
-            self._report(part.kind, None, error, kept=before is not None)
-            if before is None:
-                nothing = Table(part.kind, next(self._numbers), {})
-                return _Held(nothing, {}, {}, Memory(), scope, EVERYTHING)
-            # Made anew at the next change, whatever that is about.
-            return msgspec.structs.replace(before, since=EVERYTHING)
-        table, units = self._replaced(part, plans, before, whole=hosts is None)
-        sources = dict(plans) if part.kind is XdsType.VHDS else {}
-        return _Held(table, units, sources, memory, scope, _NOTHING)
-
-    def _replaced(
-        self,
-        part: Part,
-        plans: list[tuple[str, tuple[Named, ...]]],
-        before: _Held | None,
-        *,
-        whole: bool,
-    ) -> tuple[Table, Units]:
-        """Return the table with some units anew, or all of them."""
-        old = before.units if before is not None else {}
-        last = before.table.entries if before is not None else {}
-        units = {} if whole else dict(old)
-        changed: list[Entry] = []
-        removed: dict[str, Entry] = {}
-        if whole:
-            removed = {e.name: e for u in old.keys() - {u for u, _ in plans} for e in old[u]}
-        for unit, values in plans:
-            was = old.get(unit, ())
-            if before is not None and before.sources.get(unit) is values:
-                units[unit] = was
-                continue
-            now = tuple(self._entries(part.kind, values, last))
-            if len(was) == len(now) and all(map(_same, was, now)):
-                now = was
-            else:
-                known = {e.name: e for e in was}
-                changed += [e for e in now if not _same(known.get(e.name), e)]
-                removed |= {n: e for n, e in known.items() if n not in {e.name for e in now}}
-            if now:
-                units[unit] = now
-            else:
-                units.pop(unit, None)
-        if before is not None and not changed and not removed:
-            return before.table, units
-        entries = dict(last) if not whole else {}
-        if whole:
-            entries = {e.name: e for unit in units.values() for e in unit}
-        else:
-            for name in removed:
-                entries.pop(name, None)
-            entries |= {e.name: e for e in changed}
-        gone = tuple(e for n, e in removed.items() if n not in entries)
-        step = None
-        if before is not None:
-            step = Step(before.table.number, tuple(changed), gone)
-        return Table(part.kind, next(self._numbers), entries, (), step), units
-
-    def _entries(
-        self, kind: XdsType, values: Iterable[Named], last: Mapping[str, Entry]
-    ) -> Iterator[Entry]:
-        for value in values:
-            try:
-                entry = self._encoded[value]
-            except Exception as error:  # noqa: BLE001 - one resource may not stop its neighbours
-                kept = last.get(value.name)
-                self._report(kind, value, error, kept=kept is not None)
-                if kept is not None:
-                    yield kept
-                continue
-            if entry.left_out and last.get(entry.name) is not entry:
-                for left in entry.left_out:
-                    self._failed(
-                        Failure(kind, entry.name, left.reason, kept=True, patch=left.origin)
-                    )
-            yield entry
-
-    def _outdated(self, part: Part) -> Hosts:
-        """Return the units of a part that may not be as they were: none, some hosts, or (None) any."""
-        if part not in self._wanted:
-            held = self._before.get(part)
-            self._wanted[part] = _wanted(part, held, self.snapshot) if held is not None else None
-        return self._wanted[part]
-
-    def _report(self, kind: XdsType, value: Named | None, error: Exception, *, kept: bool) -> None:
-        name = value.name if value is not None else ""
-        if isinstance(value, Added):
-            failure = Failure(kind, name, str(error), kept, value.patch.origin)
-        else:
-            failure = Failure(kind, name, f"{type(error).__name__}: {error}", kept)
-        self._failed(failure)
-
-
-def _same(one: Entry | None, other: Entry) -> bool:
-    return one is other or (
-        one is not None and one.version == other.version and one.name == other.name
-    )
-
-
-def _memory(part: Part, before: _Held | None, scope: Scope) -> Memory:
-    """Return what to begin a translation with: what was, and what differs since."""
-    if before is None or before.since.is_full:
-        return Memory()
-    impact = before.since
-    news = News(
-        hosts=impact.seen(before.scope, scope),
-        rules_of_others=any(key.kind == "VirtualService" for key in impact.keys),
-        is_wide=part.kind in impact.wide,
-    )
-    return before.memory.since(news, listens=XdsType.LDS in impact.types)
-
-
-def _wanted(part: Part, held: _Held, snapshot: Snapshot) -> Hosts:
-    impact, view, kind = held.since, part.view, part.kind
-    if impact.is_full:
-        return None
-    if not part.is_common and view.role is Role.SIDECAR:
-        served = (instance.hostname for instance in view.instances)
-        touched = kind in impact.wide or not impact.hostnames.isdisjoint(served)
-        return None if touched else _NO_HOSTS
-    scope = snapshot.scope(view)
-    if part.is_common and kind in BY_HOST:
-        return impact.hosts(kind, held.scope, scope)
-    return None if kind in impact.types and impact.matters(held.scope, scope) else _NO_HOSTS
+    def _prune(self) -> None:
+        used: dict[Part, None] = {}
+        commons: dict[View, dict[Part, None]] = {}
+        for seen in self._views.values():
+            for parts in seen.parts.values():
+                used.update(dict.fromkeys(parts))
+            if seen.common not in commons:
+                commons[seen.common] = self._commons.get(seen.common, {})
+        self._commons = {
+            common: {part: None for part in parts if part in used}
+            for common, parts in commons.items()
+        }
+        self._parts.keep(used)
