@@ -323,6 +323,7 @@ class Pages:
             "proxy": proxy.id,
             "name": f"{proxy.name}.{proxy.namespace}",
             "role": proxy.role,
+            "cluster": proxy.cluster,
             "identity": caller.identity,
             "certificate_issued": caller.issued,
             "certificate_expires": caller.expires,

@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "exec": "Run a command inside a workload of a local mesh.",
     "logs": "Show the logs of a local mesh.",
     "proxy-config": "Show what one Envoy has, and where it comes from (pc).",
+    "proxy-status": "Show whether proxies have what they should have.",
     "ps": "List the workloads of a local mesh.",
     "run": "Add one workload to a running local mesh.",
     "serve": "Run the control plane.",

@@ -14,7 +14,7 @@ from rhumb.base.errors import RhumbError
 from rhumb.cli import columns
 from rhumb.cli.printer import say
 from rhumb.cli.proxies import clusters, listeners, routes
-from rhumb.cli.proxies.dump import Dump, Json, dig, mappings, text_of
+from rhumb.cli.proxies.dump import Dump, Json, dig, mapping, mappings, text_of
 from rhumb.cli.proxies.origins import Origins
 from rhumb.cli.proxies.where import DUMP, STATUSES, Chosen, Proxy
 
@@ -306,6 +306,8 @@ def _secrets(dump: Dump, known: Origins) -> None:
 def _bootstrap(found: Json) -> None:
     node = found.get("node")
     admin = dig(found, "admin", "address", "socket_address")
+    version = mapping(dig(node, "user_agent_build_version", "version"))
+    numbers = [str(version.get(part, 0)) for part in ("major_number", "minor_number", "patch")]
     names = [text_of(each, "name") for each in mappings(dig(found, "static_resources", "clusters"))]
     address = f"{dig(admin, 'address') or '-'}:{dig(admin, 'port_value') or '-'}"
     columns.show(
@@ -314,7 +316,7 @@ def _bootstrap(found: Json) -> None:
             ("Node", str(dig(node, "id") or "-")),
             ("Cluster", str(dig(node, "cluster") or "-")),
             ("Version", str(dig(node, "metadata", "ISTIO_VERSION") or "-")),
-            ("Envoy", str(dig(node, "user_agent_build_version", "version") or "-")),
+            ("Envoy", ".".join(numbers) if version else "-"),
             ("Admin", address),
             ("Static clusters", ", ".join(names) or "-"),
         ],

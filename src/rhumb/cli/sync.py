@@ -34,6 +34,7 @@ class Stream(msgspec.Struct, kw_only=True):
     proxy: str
     name: str
     role: str
+    cluster: str = ""
     identity: str = ""
     certificate_issued: str = ""
     certificate_expires: str = ""
@@ -52,6 +53,8 @@ class Row(msgspec.Struct, kw_only=True):
     node: str
     """Node id of Envoy's stream, of the agent's where that is all."""
     role: str
+    cluster: str
+    """The cluster that the proxy says it runs in (CLUSTER_ID)."""
     connected: bool
     """Envoy's own stream is there."""
     agent: bool
@@ -158,6 +161,7 @@ def _row(name: str, streams: Sequence[Stream]) -> Row:
         name=name,
         node=main.proxy,
         role=main.role,
+        cluster=main.cluster,
         connected=bool(envoys),
         agent=bool(agents),
         address=main.address,
