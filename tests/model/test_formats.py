@@ -20,6 +20,10 @@ _ARGUMENTS = {
     "CEL": "request.path",
     "COALESCE": '{"operators": ["PROTOCOL"]}',
     "COMMON_DURATION": "DS_RX_BEG:DS_TX_END",
+    "GRPC_STATUS": "NUMBER",
+    "PATH": "NQ",
+    "QUERY_PARAMS": "ORIG",
+    "REQUESTED_SERVER_NAME": "SNI_FIRST",
 }
 _SERVICE = """
 apiVersion: v1

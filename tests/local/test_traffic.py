@@ -1,0 +1,349 @@
+"""What VirtualServices, DestinationRules and Gateways do to requests, through real sidecars and a gateway."""
+
+import http.client
+import json
+import socket
+import ssl
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.local.certificates import Authority, secret
+from tests.local.mesh import Json, Mesh, free_port, needs_namespaces, until
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.netns,
+    pytest.mark.timeout(90),
+    needs_namespaces,
+]
+
+APP = """
+import json, os
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Echo(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        asked = {k.lower(): ",".join(self.headers.get_all(k)) for k in self.headers}
+        if "x-call" in asked:
+            return self.call(asked)
+        said = {"name": os.environ["NAME"], "path": self.path, "method": self.command, "headers": asked}
+        sick = os.path.exists("sick-" + os.environ["NAME"])
+        self.tell(503 if sick else int(asked.get("x-status", 200)), said)
+
+    def call(self, asked):
+        wanted = json.loads(asked["x-call"])
+        connection = HTTPConnection(wanted["host"], wanted.get("port", 80), timeout=8)
+        connection.request("GET", self.path, headers=wanted.get("headers", {}))
+        got = connection.getresponse()
+        self.tell(200, {"status": got.status, "headers": dict(got.getheaders()), "body": got.read().decode()})
+
+    def tell(self, status, said):
+        body = json.dumps(said).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Own", "app")
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_OPTIONS = do_POST = answer
+
+    def log_message(self, *_):
+        pass
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+Server((os.environ["HOST"], int(os.environ["PORT"])), Echo).serve_forever()
+"""
+DESCRIPTION = """
+services:
+  web:
+    ports: [{{name: http, port: 80, targetPort: 8000}}]
+    command: [{python}, {directory}/app.py]
+    versions:
+      v1: {{environment: {{NAME: web-v1}}, labels: {{istio-locality: east.1}}}}
+      v2: {{environment: {{NAME: web-v2}}, labels: {{istio-locality: west.1}}}}
+  client:
+    ports: [{{name: http, port: 80, targetPort: 8001}}]
+    command: [{python}, {directory}/app.py]
+    environment: {{NAME: client}}
+    labels: {{istio-locality: east.1}}
+gateways:
+  ingressgateway:
+    publish: ["{port}:80", "{tls}:443"]
+config: mesh
+"""
+ROUTES = Path(__file__).with_name("traffic.yaml")
+
+
+class Answer(msgspec.Struct):
+    """What a client got."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+    @property
+    def said(self) -> Json:
+        """Return what the application says that it received."""
+        found: Json = json.loads(self.body)
+        return found
+
+
+class Routed(Mesh):
+    """Two versions of a service in two regions, a caller, and a gateway with TLS."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tls_port = free_port()
+        self.authority = Authority("servers")
+        self.clients = Authority("clients")
+        (self.home / "app.py").write_text(APP)
+        (self.home / "mesh" / "routes.yaml").unlink()
+        (self.home / "mesh" / "gateway.yaml").write_text(ROUTES.read_text())
+        self.certify("one.example.com")
+        certificate, key = self.authority.issue("*.many.example.com")
+        ca = secret("many-cert-cacert", cacert=self.clients.pem)
+        self.write("many.yaml", f"{secret('many-cert', cert=certificate, key=key)}---\n{ca}")
+        self.file.write_text(
+            DESCRIPTION.format(
+                python=sys.executable, directory=self.home, port=self.port, tls=self.tls_port
+            )
+        )
+
+    def certify(self, name: str) -> None:
+        """Write a new certificate for the host that SNI `one.example.com` leads to."""
+        certificate, key = self.authority.issue(name, "one.example.com")
+        self.write("one.yaml", secret("one-cert", tls_crt=certificate, tls_key=key))
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the mesh, whole at once."""
+        new = self.home / "new.yaml"
+        new.write_text(text)
+        new.replace(self.home / "mesh" / name)
+
+    def ask(
+        self,
+        path: str = "/",
+        *,
+        host: str = "web.example.com",
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Ask the gateway in plain text."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        return _ask(connection, path, host, method, headers)
+
+    def call(self, path: str, host: str = "web", **headers: str) -> Answer:
+        """Let the client call a service of the mesh."""
+        spelled = {name.replace("_", "-"): value for name, value in headers.items()}
+        wanted = json.dumps({"host": host, "headers": spelled})
+        found = self.ask(path, host="client.example.com", headers={"x-call": wanted})
+        return msgspec.json.decode(found.body, type=Answer)
+
+    def secure(self, name: str, *, certificate: tuple[str, str] | None = None) -> ssl.SSLSocket:
+        """Connect to the gateway with TLS, SNI and the name to check being `name`."""
+        context = ssl.create_default_context(cadata=self.authority.pem.decode())
+        if certificate is not None:
+            context.load_cert_chain(*certificate)
+        plain = socket.create_connection(("127.0.0.1", self.tls_port), timeout=10)
+        return context.wrap_socket(plain, server_hostname=name)
+
+
+def _ask(
+    connection: http.client.HTTPConnection,
+    path: str,
+    host: str,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    try:
+        connection.request(method, path, headers={"Host": host, **(headers or {})})
+        got = connection.getresponse()
+        found = {name.lower(): value for name, value in got.getheaders()}
+        return Answer(got.status, found, got.read().decode())
+    finally:
+        connection.close()
+
+
+def _over(made: ssl.SSLSocket, host: str, path: str = "/") -> Answer:
+    """Ask on a connection that is there, and leave it open."""
+    connection = http.client.HTTPConnection(host)
+    connection.sock = made
+    connection.request("GET", path, headers={"Host": host})
+    got = connection.getresponse()
+    return Answer(got.status, dict(got.getheaders()), got.read().decode())
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Iterator[Routed]:
+    with Routed() as made:
+        made.up()
+        until(lambda: made.ask().status == 200)
+        until(lambda: made.call("/").status == 200)
+        yield made
+
+
+def test_a_delegate_refines_its_root(mesh: Routed) -> None:
+    one = mesh.ask("/team/one")
+    assert (one.status, one.said["name"]) == (200, "web-v2")
+    assert one.said["headers"]["x-root"] == "1"
+    assert mesh.ask("/team/two").said["name"] == "web-v1"
+    # Its rule for /elsewhere leaves the root's /team, and so is none; the last rule of the root is.
+    assert mesh.ask("/elsewhere").headers.get("x-rule") == "last"
+
+
+def test_headers_are_set_added_removed_and_filled_in(mesh: Routed) -> None:
+    sent = {"x-gone": "1", "x-set": "old", "x-add": "first"}
+    found = mesh.ask("/headers?a=b", headers=sent)
+    received = found.said["headers"]
+    assert received["x-set"] == "GET /headers"
+    assert received["x-add"] == "first,second"
+    assert "x-gone" not in received
+    assert received["host"] == "inner.example.com"
+    assert found.headers["x-answer"] == "200 by web-v1.default"
+    assert "x-own" not in found.headers
+
+
+def test_cross_origin_requests(mesh: Routed) -> None:
+    def preflight(origin: str) -> Answer:
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        return mesh.ask("/cors", method="OPTIONS", headers=asked)
+
+    allowed = preflight("https://a.example.com")
+    assert allowed.status == 200
+    assert allowed.headers["access-control-allow-origin"] == "https://a.example.com"
+    assert allowed.headers["access-control-allow-methods"] == "GET,POST"
+    assert allowed.headers["access-control-max-age"] == "86400"
+    assert "x-own" not in allowed.headers  # the gateway answered
+    assert "access-control-allow-origin" not in preflight("https://b.example.net").headers
+    simple = mesh.ask("/cors", headers={"Origin": "https://x.example.org"})
+    assert simple.headers["access-control-allow-origin"] == "https://x.example.org"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "location"),
+    [
+        ("/moved/a", 301, "http://web.example.com/new"),
+        ("/prefix/a?b=c", 308, "https://web.example.com/other/a?b=c"),
+        ("/away", 302, "http://away.example.com:8443/away"),
+    ],
+)
+def test_redirects(mesh: Routed, path: str, status: int, location: str) -> None:
+    found = mesh.ask(path)
+    assert (found.status, found.headers["location"]) == (status, location)
+
+
+def test_direct_responses_and_rewrites(mesh: Routed) -> None:
+    tea = mesh.ask("/tea")
+    assert (tea.status, tea.body) == (418, "short and stout")
+    found = mesh.ask("/users/joe/books?x=1").said
+    assert found["path"] == "/u/joe/books?x=1"
+    assert mesh.ask("/v1/x", headers={"x-status": "404"}).status == 404
+    assert mesh.ask("/v1/x").said["path"] == "/x"
+
+
+def test_the_first_rule_that_matches_decides_in_the_mesh(mesh: Routed) -> None:
+    assert mesh.call("/", x_version="two").said["name"] == "web-v2"
+    assert mesh.call("/", x_version="one").said["name"] == "web-v1"
+    assert mesh.call("/?version=2").said["name"] == "web-v2"
+    assert mesh.call("/CASE").said["name"] == "web-v2"
+    assert mesh.call("/", x_version="two", x_not="here").said["name"] == "web-v1"
+    # The rule is for callers with another label.
+    assert mesh.call("/labels").said["name"] == "web-v1"
+
+
+def test_a_consistent_hash_keeps_callers_apart(mesh: Routed) -> None:
+    names = {u: mesh.ask("/hash", headers={"x-user": str(u)}).said["name"] for u in range(24)}
+    assert len(Counter(names.values())) == 2
+    again = {u: mesh.ask("/hash", headers={"x-user": str(u)}).said["name"] for u in range(24)}
+    assert again == names
+    first = mesh.ask("/cookie")
+    cookie = first.headers["set-cookie"]
+    assert cookie.startswith("user=")
+    assert "Max-Age=60" in cookie
+    kept = {mesh.ask("/cookie", headers={"Cookie": cookie.split(";")[0]}).said["name"]}
+    kept |= {mesh.ask("/cookie", headers={"Cookie": cookie.split(";")[0]}).said["name"]}
+    assert kept == {first.said["name"]}
+
+
+def test_a_failing_region_is_left_and_returned_to(mesh: Routed) -> None:
+    def name() -> str:
+        found = mesh.call("/", host="near")
+        return str(found.said["name"]) if found.status == 200 else str(found.status)
+
+    sick = mesh.home / "sick-web-v1"
+    until(lambda: name() == "web-v1")
+    assert {name() for _ in range(10)} == {"web-v1"}
+    sick.touch()
+    try:
+        until(lambda: {name() for _ in range(3)} == {"web-v2"})
+    finally:
+        sick.unlink()
+    until(lambda: {name() for _ in range(3)} == {"web-v1"})
+
+
+def test_one_port_serves_many_hosts_each_with_its_own_tls(mesh: Routed) -> None:
+    with mesh.secure("one.example.com") as one:
+        assert _over(one, "one.example.com").status == 200
+        # A route table of its own: other hosts of the port are none of it.
+        assert _over(one, "many.example.com").status == 404
+    with mesh.secure("modern.many.example.com") as modern:
+        assert modern.version() == "TLSv1.3"
+    with mesh.secure("old.many.example.com") as old:
+        assert old.version() == "TLSv1.2"
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        mesh.secure("nobody.example.com")
+
+
+def test_clients_prove_who_they_are_where_a_server_asks(mesh: Routed) -> None:
+    client = mesh.clients.files(mesh.home, "client", "joe.example.com")
+    with mesh.secure("mutual.many.example.com", certificate=client) as mutual:
+        assert _over(mutual, "mutual.many.example.com").status == 200
+    stranger = Authority("strangers").files(mesh.home, "stranger", "joe.example.com")
+    wrong = mesh.clients.files(mesh.home, "wrong", "jane.example.com")
+    for certificate in (None, stranger, wrong):
+        with (
+            pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)),
+            mesh.secure("mutual.many.example.com", certificate=certificate) as refused,
+        ):
+            _over(refused, "mutual.many.example.com")
+    with mesh.secure("optional.many.example.com") as without:
+        assert _over(without, "optional.many.example.com").status == 200
+    with (
+        pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)),
+        mesh.secure("optional.many.example.com", certificate=stranger) as refused,
+    ):
+        _over(refused, "optional.many.example.com")
+
+
+def test_plain_requests_are_sent_to_https_where_a_server_says_so(mesh: Routed) -> None:
+    found = mesh.ask("/x", host="one.example.com")
+    assert (found.status, found.headers["location"]) == (301, "https://one.example.com/x")
+
+
+def test_a_certificate_is_replaced_and_no_connection_dropped(mesh: Routed) -> None:
+    def names(made: ssl.SSLSocket) -> set[str]:
+        found = made.getpeercert()
+        assert found is not None
+        return {str(pair[1]) for pair in found["subjectAltName"]}
+
+    with mesh.secure("one.example.com") as before:
+        assert _over(before, "one.example.com").status == 200
+        mesh.certify("renewed.example.com")
+
+        def is_renewed() -> bool:
+            with mesh.secure("one.example.com") as now:  # never refused meanwhile
+                assert _over(now, "one.example.com").status == 200
+                return "renewed.example.com" in names(now)
+
+        until(is_renewed)
+        assert _over(before, "one.example.com").status == 200
+        assert "renewed.example.com" not in names(before)
