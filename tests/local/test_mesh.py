@@ -58,13 +58,17 @@ def test_up_again_is_harmless(mesh: Mesh) -> None:
     assert (mesh.pids(), mesh.status()["control_plane"], mesh.host) == before
 
 
-def test_a_taken_port_is_told(mesh: Mesh) -> None:
+def test_a_taken_port_is_told_with_its_holder(mesh: Mesh) -> None:
     with Mesh() as second:
         second.describe(lambda text: text.replace(str(second.port), str(mesh.port)))
         done = second.command("up")
         assert done.returncode == 2
-        assert f"127.0.0.1:{mesh.port}" in done.stderr
+        told = f"error: cannot publish ingressgateway on 127.0.0.1:{mesh.port}: process "
+        assert told in done.stderr
+        assert "(" in done.stderr.partition(told)[2]
+        assert f"publish another port in {second.file}" in done.stderr
         assert second.processes() == []
+        assert [path for path in second.states if path.is_dir()] == []
 
 
 def test_two_meshes_side_by_side(mesh: Mesh) -> None:

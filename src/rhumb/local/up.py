@@ -1,5 +1,6 @@
 """Starting, changing and ending a local mesh, from outside it."""
 
+import errno
 import json
 import os
 import signal
@@ -15,11 +16,12 @@ from pathlib import Path
 from rhumb.agent import binary
 from rhumb.agent.settings import from_environment
 from rhumb.base.errors import RhumbError
+from rhumb.base.listeners import holder_of
 from rhumb.local import control, linux, processes, topology
 from rhumb.local.ground import UnfitError
 from rhumb.local.programs import inherited_environment, own_environment
 from rhumb.local.state import CAPTURE, LOG, PID, SOURCE, State
-from rhumb.local.topology import Topology
+from rhumb.local.topology import Publish, Topology
 from rhumb.model.proxy import Interception
 
 Json = dict[str, object]
@@ -113,11 +115,11 @@ def _start(
     wanted: Topology, file: Path, state: State, capture: Interception, *, with_parent: bool
 ) -> None:
     state.remove()  # what a killed mesh left behind
-    state.make()
-    (state.directory / SOURCE).write_text(f"{file.resolve()}\n")
-    (state.directory / CAPTURE).write_text(f"{capture.value}\n")
     sockets = published(wanted)
     try:
+        state.make()
+        (state.directory / SOURCE).write_text(f"{file.resolve()}\n")
+        (state.directory / CAPTURE).write_text(f"{capture.value}\n")
         handles = {name: s.fileno() for name, s in sockets.items()}
         (state.directory / "sockets.json").write_text(json.dumps(handles))
         argv = [sys.executable, "-m", "rhumb.local.host", str(state.directory)]
@@ -158,12 +160,17 @@ def published(wanted: Topology) -> dict[str, socket.socket]:
             except OSError as error:
                 for one in found.values():
                     one.close()
-                raise RhumbError(
-                    f"cannot publish {workload.name} on {name}: {os.strerror(error.errno or 0)}",
-                    hint=f"stop what listens on port {publish.host_port}, or publish another port "
-                    f"in {wanted.file}",
-                ) from None
+                raise _unpublished(workload.name, publish, error, wanted.file) from None
     return found
+
+
+def _unpublished(workload: str, publish: Publish, error: OSError, file: str) -> RhumbError:
+    holder = holder_of(publish.host_port) if error.errno == errno.EADDRINUSE else ""
+    why = f"{holder} listens there" if holder else os.strerror(error.errno or 0)
+    return RhumbError(
+        f"cannot publish {workload} on {publish.address}:{publish.host_port}: {why}",
+        hint=f"stop what listens on port {publish.host_port}, or publish another port in {file}",
+    )
 
 
 def wait_ready(state: State, progress: Callable[[Json], None]) -> Json:
