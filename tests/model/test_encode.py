@@ -83,12 +83,16 @@ def resources(draw: st.DrawFn) -> Resource:
         labels=draw(labels),
         annotations=draw(labels),
         created=draw(st.sampled_from(["", "2024-01-01T00:00:00Z"])),
+        deleted=draw(st.sampled_from(["", "2025-01-01T00:00:00Z"])),
+        generate_name=draw(st.sampled_from(["", "a-"])),
+        owner=draw(st.sampled_from([("", ""), ("ReplicaSet", "a-1")])),
     )
+    status = {"x": (1, "y")} if info.struct.STATUS is None else {}
     return make(
         info,
         meta,
         draw(structs(info.struct)),
-        status={"x": (1, "y")} if draw(st.booleans()) else {},
+        status=status if draw(st.booleans()) else {},
     )
 
 

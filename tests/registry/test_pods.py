@@ -272,6 +272,9 @@ def test_a_node_that_moves_moves_its_pods() -> None:
     assert touched.endpoints == {WEB}
     heartbeat, _ = parse(NODE.replace("eu-1", "eu-2") + "status: {phase: x}\n")
     known, changes = known.apply(heartbeat, ())
+    assert not changes, "its status says nothing of a Node that matters"
+    labelled, _ = parse(NODE.replace("eu-1", "eu-2").replace("labels: {", "labels: {a: b, "))
+    known, changes = known.apply(labelled, ())
     assert changes.changed == {Key("", "Node", "", "node-1")}
     assert join.update(state, known, changes, "cluster.local")[1].endpoints == frozenset()
 

@@ -320,8 +320,11 @@ def _shifted(document: Document, start: Location) -> Document:
 
 
 def _resource(key: Key, meta: Meta, spec: Kind, root: Map, place: Location) -> Resource:
-    status = root.get("status")
-    frozen = plain(status) if isinstance(status, Map) and key.group != MESH else NONE
+    said = root.get("status")
+    status = dict(said) if isinstance(said, Map) and key.group != MESH else {}
+    if spec.STATUS is not None:
+        status = {name: status[name] for name in spec.STATUS if name in status}
+    frozen = plain(status) if status else NONE
     return Resource(
         key=key,
         meta=meta,

@@ -21,6 +21,9 @@ def to_object(resource: Resource) -> dict[str, object]:
         "labels": dict(meta.labels),
         "annotations": dict(meta.annotations),
         "creationTimestamp": meta.created,
+        "deletionTimestamp": meta.deleted,
+        "generateName": meta.generate_name,
+        "ownerReferences": _owner(meta.owner),
     }
     metadata = {"name": meta.name, **{name: value for name, value in written.items() if value}}
     shown: dict[str, object] = {
@@ -36,6 +39,11 @@ def to_object(resource: Resource) -> dict[str, object]:
     if resource.status:
         shown["status"] = _builtins(resource.status)
     return shown
+
+
+def _owner(owner: tuple[str, str]) -> list[dict[str, object]]:
+    kind, name = owner
+    return [{"kind": kind, "name": name, "controller": True}] if name else []
 
 
 def to_json(resource: Resource) -> bytes:

@@ -70,7 +70,7 @@ def addresses(status: Mapping[str, object]) -> tuple[str, ...]:
     """Return the addresses of a Pod, the primary one first."""
     found = [str(status.get("podIP") or "")]
     many = status.get("podIPs")
-    listed = many if isinstance(many, tuple) else ()
+    listed = many if isinstance(many, (list, tuple)) else ()
     found += [str(one.get("ip")) for one in listed if isinstance(one, Mapping)]
     return tuple(dict.fromkeys(a for a in found if is_address(a)))
 
@@ -113,7 +113,7 @@ def _workload_name(meta: Meta) -> str:
 
 def _health(status: Mapping[str, object]) -> Health:
     conditions = status.get("conditions")
-    for one in conditions if isinstance(conditions, tuple) else ():
+    for one in conditions if isinstance(conditions, (list, tuple)) else ():
         if isinstance(one, Mapping) and one.get("type") == "Ready":
             return Health.HEALTHY if one.get("status") == "True" else Health.UNHEALTHY
     return Health.HEALTHY if status.get("phase") in (None, "Running") else Health.UNHEALTHY

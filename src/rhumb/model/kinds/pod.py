@@ -31,6 +31,7 @@ class Pod(Kind, frozen=True, kw_only=True):
     """The `spec` of a Pod; addresses, phase and readiness stand in its status."""
 
     OPEN: ClassVar[bool] = True
+    STATUS: ClassVar[tuple[str, ...] | None] = ("phase", "podIP", "podIPs", "conditions")
 
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
@@ -44,6 +45,7 @@ class Pod(Kind, frozen=True, kw_only=True):
 
 
 class Node(Kind, frozen=True, kw_only=True):
-    """The `spec` of a Node; region and zone stand in its labels."""
+    """The `spec` of a Node; region and zone stand in its labels, and its status is of no interest."""
 
     OPEN: ClassVar[bool] = True
+    STATUS: ClassVar[tuple[str, ...] | None] = ()

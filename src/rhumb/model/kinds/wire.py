@@ -33,6 +33,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     """Fields that older versions of the API had, with what to write today."""
     OPEN: ClassVar[bool] = False
     """A message of Kubernetes with fields beyond those that matter here: they are passed over."""
+    STATUS: ClassVar[tuple[str, ...] | None] = None
+    """The fields of a kind's `status` that matter; None: all of them."""
 
 
 class WireEnum(enum.StrEnum):
