@@ -73,3 +73,36 @@ def test_a_name_that_nobody_has_gets_the_closest() -> None:
     with pytest.raises(RhumbError) as caught:
         proxy_of(ResourceSet(), "a")
     assert "--node" in caught.value.hint
+
+
+PODS = """\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web-5d8f7-x2x
+  generateName: web-5d8f7-
+  namespace: shop
+  labels: {app: web, pod-template-hash: 5d8f7}
+  ownerReferences: [{kind: ReplicaSet, name: web-5d8f7, controller: true}]
+spec: {serviceAccountName: seller}
+status: {podIP: 172.16.0.1}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: pending, namespace: shop, labels: {app: late}}
+status: {phase: Pending}
+"""
+
+
+@pytest.mark.parametrize("name", ["web-5d8f7-x2x.shop", "web.shop"])
+def test_a_pod_is_known_by_its_name_and_by_its_deployments(name: str) -> None:
+    found = proxy_of(world(resources(PODS)).resources, name)
+    assert found.id == "sidecar~172.16.0.1~web-5d8f7-x2x.shop~shop.svc.cluster.local"
+    assert found.service_account == "seller"
+    assert found.workload == "web"
+    assert ("app", "web") in found.labels
+
+
+def test_a_pod_without_address_has_no_proxy_yet() -> None:
+    with pytest.raises(RhumbError, match=r"no workload pending\.shop"):
+        proxy_of(world(resources(PODS)).resources, "pending.shop")
