@@ -85,8 +85,9 @@ def test_chains_cite_what_their_traffic_is_for() -> None:
     assert listeners["10.1.0.2_3306"] == ((DATABASE,),)
     assert FIRST in listeners["0.0.0.0_9080"][0]
     assert listeners["virtualOutbound"][-1] == ()
-    inbound = found(address="10.2.0.1", labels={"app": "reviews"}).listeners["virtualInbound"]
-    assert (SERVICE,) in inbound
+    inbound = found(address="10.2.0.1", labels={"app": "reviews"})
+    assert (SERVICE,) in inbound.listeners["virtualInbound"]
+    assert inbound.routes["inbound|9080||"]["inbound|http|9080"] == ((SERVICE,),)
 
 
 def test_a_gateway_cites_its_servers() -> None:

@@ -46,20 +46,20 @@ def origins(world: World, view: View) -> Origins:
     assigned = [a for a in _values(world, view, XdsType.EDS) if isinstance(a, LoadAssignment)]
     assigned += [c.assignment for c in clusters if c.assignment is not None]
     made_by = {cluster.name: cluster.origin for cluster in clusters}
+    listeners = [v for v in _values(world, view, XdsType.LDS) if isinstance(v, Listener)]
     return Origins(
         listeners={
             listener.name: tuple(
                 _of_chain(chain, listener, made_by, tables) for chain in _chains(listener)
             )
-            for listener in _values(world, view, XdsType.LDS)
-            if isinstance(listener, Listener)
+            for listener in listeners
         },
         routes={
             table.name: {
                 host.name: tuple(_of_route(route, made_by) for route in host.routes)
                 for host in table.virtual_hosts
             }
-            for table in tables
+            for table in (*_inside(listeners), *tables)
         },
         clusters=made_by,
         endpoints={each.name: dict(_of_endpoints(world, each)) for each in assigned},
@@ -75,6 +75,15 @@ def _values(world: World, view: View, kind: XdsType) -> Iterator[object]:
     """Yield what patches start from: they are cited where they are seen, in the names that they make."""
     for value in resources(world, view, kind):
         yield value.value if isinstance(value, Patched) else value
+
+
+def _inside(listeners: Iterable[Listener]) -> Iterator[RouteConfiguration]:
+    """Yield the route configurations that stand inside listeners."""
+    for listener in listeners:
+        for chain in _chains(listener):
+            found = chain.filter
+            if isinstance(found, HttpConnectionManager) and found.routes is not None:
+                yield found.routes
 
 
 def _chains(listener: Listener) -> Iterator[FilterChain]:

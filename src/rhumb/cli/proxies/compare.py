@@ -28,7 +28,7 @@ def _lines(section: str, envoy: Dump, control_plane: Dump) -> Iterator[str]:
 
 def _named(section: str, dump: Dump) -> dict[str, Json]:
     found: list[Json] = getattr(dump, section)
-    return {text_of(each, "name"): each for each in found}
+    return {name: each for each in found if (name := text_of(each, "name"))}
 
 
 def _static(section: str, envoy: Dump) -> list[Json]:
