@@ -6,7 +6,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -155,6 +157,26 @@ def test_a_running_mesh_does_not_change_its_ground(mesh: Bare) -> None:
     done = mesh.command("up", "--capture", "redirect")
     assert done.returncode == 2
     assert "runs with --capture none" in done.stderr
+
+
+def test_the_world_outside_is_reached_by_name(mesh: Bare) -> None:
+    class Outside(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"outside")
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Outside) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            url = f"http://localhost:{server.server_port}/"
+            ask = ("curl", "-s", "-m", "10", "--noproxy", "", url)
+            done = mesh.command("exec", "client", "--", *ask)
+        finally:
+            server.shutdown()
+    assert done.stdout == "outside"
 
 
 def test_exec_runs_beside_the_workload(mesh: Bare) -> None:

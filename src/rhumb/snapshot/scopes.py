@@ -127,7 +127,12 @@ class Scopes:
             services = self._together(view.namespace, spec.egress, listeners)
         allow_any, proxy = self._outbound(spec, view.namespace)
         own = spec.outbound_traffic_policy if spec is not None else None
-        dynamic = self._mesh.outbound_dynamic_dns and own is None and view.role is Role.SIDECAR
+        # Nothing was captured, so the host is all that tells where a request was to go.
+        uncaptured = view.interception is Interception.NONE and allow_any and not proxy[0]
+        # The agent of a sidecar shares its scope, whoever comes first.
+        dynamic = view.role in (Role.SIDECAR, Role.AGENT) and (
+            uncaptured or (self._mesh.outbound_dynamic_dns and own is None)
+        )
         return Scope(
             services=services,
             egress=listeners,

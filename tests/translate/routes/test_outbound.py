@@ -1,4 +1,7 @@
+import msgspec
+
 from rhumb.ir.route import DirectResponse, Forward, RouteConfiguration, VirtualHost
+from rhumb.model.proxy import Role
 from rhumb.testing.world import mesh_config, proxy, resources, world
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.routes.outbound import OutboundRoutes
@@ -132,6 +135,26 @@ spec:
     assert not everywhere.ignores_port
     assert not proxied.ignores_port
     assert "api:8080" in hosts(proxied)["api.default.svc.cluster.local:8080"].domains
+
+
+def test_without_capture_unknown_hosts_are_resolved_for_nobody_knows_where_they_were_sent() -> None:
+    sidecar = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: closed, namespace: default}
+spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}
+"""
+
+    def unknown(*more: str) -> list[str]:
+        snapshot = world(resources(WEB, *more))
+        view = snapshot.view(proxy(metadata={"INTERCEPTION_MODE": "NONE"}))
+        # An agent may be there first, and shares what its sidecar sees.
+        snapshot.scope(msgspec.structs.replace(view, role=Role.AGENT))
+        found = OutboundRoutes(Perspective(snapshot, view)).configuration("http_proxy")
+        return [name for name in hosts(found) if ":" not in name]
+
+    assert unknown() == ["allow_any_dynamic_dns"]
+    assert unknown(sidecar) == ["block_all"]
 
 
 def test_nothing_answers_to_a_name_that_no_listener_gives() -> None:
