@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from rhumb.base import hosts
 from rhumb.model.kinds.destination_rule import ConsistentHash, DestinationRule, TrafficPolicy
-from rhumb.model.service import Service
+from rhumb.model.service import Registry, Service
 from rhumb.snapshot.snapshot import Mesh, Scope, Snapshot
 from rhumb.snapshot.view import View
 from rhumb.translate.traffic_policy import BY_CLIENT
@@ -82,6 +82,8 @@ class Perspective:
     def addresses(self, service: Service) -> tuple[str, ...]:
         """Return the addresses by which the view may call a service; empty when it has none."""
         can = self.view.capabilities
+        if service.addresses and service.registry is Registry.EXTERNAL:
+            return service.addresses  # as written, each for itself
         if service.addresses:
             return can.of_families(service.addresses)
         return can.of_families(service.auto_addresses) if can.dns_capture else ()
