@@ -12,7 +12,7 @@ BOOKINFO = Path(__file__).resolve().parent.parent / "samples" / "bookinfo" / "rh
 LIMIT_MB = 260
 _PARTS = (
     ("host process", "rhumb.local.host"),
-    ("supervisor and agents", "rhumb.local.supervisor"),
+    ("supervisor and agents", "rhumb.local.in_namespaces"),
     ("control plane", " serve "),
     ("Envoy", "--config-path"),
 )
@@ -62,6 +62,7 @@ def _sizes(host: int) -> Mapping[str, list[int]]:
         part = _part(processes.command(pid))
         if part:
             parts[part].append(size)
+    assert all(parts.values()), f"not all is there: {parts}"
     return parts
 
 

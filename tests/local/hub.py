@@ -4,16 +4,22 @@ In an interpreter of its own, for the test process has threads: a copy of it wou
 but not them, and wait for ever.
 """
 
+import asyncio
 import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 from pyroute2 import IPRoute
 
+from rhumb.agent.redirect import Chain, Match, Rule
 from rhumb.local import linux, network
 from rhumb.local.addresses import HUB
+from rhumb.local.network_client import Network, NetworkError
+
+ONE, TWO = "100.64.0.2", "100.64.0.3"
 
 
 def exchange(listening: socket.socket, connecting: socket.socket, address: str, port: int) -> str:
@@ -32,22 +38,20 @@ def exchange(listening: socket.socket, connecting: socket.socket, address: str, 
 
 
 def workloads_reach_each_other_and_the_hub() -> None:
-    one = network.add_workload("one", "100.64.0.2")
-    two = network.add_workload("two", "100.64.0.3")
+    one, two = network.add_workload(ONE), network.add_workload(TWO)
     # Port 80 although nothing but the namespace's own root may use it elsewhere.
-    server = network.inside(two, lambda: socket.create_server((two.address, 80)))
+    server = network.inside(two, lambda: socket.create_server((TWO, 80)))
     client = network.inside(one, socket.socket)
     with server, client:
-        assert exchange(server, client, two.address, 80) == one.address
+        assert exchange(server, client, TWO, 80) == ONE
     hub = socket.create_server((HUB, 15012))
     client = network.inside(two, socket.socket)
     with hub, client:
-        assert exchange(hub, client, HUB, 15012) == two.address
+        assert exchange(hub, client, HUB, 15012) == TWO
 
 
 def loopback_is_a_workloads_own() -> None:
-    one = network.add_workload("one", "100.64.0.2")
-    two = network.add_workload("two", "100.64.0.3")
+    one, two = network.add_workload(ONE), network.add_workload(TWO)
     servers = [
         network.inside(each, lambda: socket.create_server(("127.0.0.1", 8080)))
         for each in (one, two)
@@ -58,9 +62,9 @@ def loopback_is_a_workloads_own() -> None:
 
 
 def an_address_that_is_used_is_refused() -> None:
-    network.add_workload("one", "100.64.0.2")
+    network.add_workload(ONE)
     with pytest.raises(Exception, match="exists"):
-        network.add_workload("two", "100.64.0.2")
+        network.add_workload(ONE)
 
 
 def nothing_leads_out_of_the_hub() -> None:
@@ -70,10 +74,10 @@ def nothing_leads_out_of_the_hub() -> None:
 
 def an_address_is_free_as_soon_as_its_workload_left() -> None:
     for _ in range(3):
-        one = network.add_workload("one", "100.64.0.2")
+        one = network.add_workload(ONE)
         # A program that is still ending keeps the namespace itself alive.
         lingering = network.inside(one, socket.socket)
-        network.remove_workload(one)
+        network.remove_workload(ONE)
         assert "rh2" not in [name for _, name in socket.if_nameindex()]
         lingering.close()
 
@@ -85,9 +89,9 @@ def links_keep_their_own_addresses() -> None:
             return dict(link["attrs"])["IFLA_ADDRESS"]
 
     def seen() -> tuple[object, object]:
-        one = network.add_workload("one", "100.64.0.2")
+        one = network.add_workload(ONE)
         found = network.inside(one, lambda: address("eth0")), address(network.BRIDGE)
-        network.remove_workload(one)
+        network.remove_workload(ONE)
         return found
 
     first = seen()
@@ -95,11 +99,35 @@ def links_keep_their_own_addresses() -> None:
     assert address(network.BRIDGE) == first[1]
 
 
+def a_process_of_its_own_makes_the_same() -> None:
+    def children() -> list[str]:
+        return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+    async def main() -> None:
+        kernel = Network()
+        one, two = [await kernel.add(address) for address in (ONE, TWO)]
+        await kernel.redirect(two, [Rule(chain=Chain.INBOUND, match=Match(port=80), to=8080)])
+        server = network.inside(two, lambda: socket.create_server((TWO, 8080)))
+        client = network.inside(one, socket.socket)
+        with server, client:
+            exchange(server, client, TWO, 80)
+        with pytest.raises(NetworkError, match="exists"):
+            await kernel.add(TWO)
+        await kernel.remove(TWO)
+        assert await kernel.add(TWO) not in (one, two)
+        assert children()
+        while children():  # noqa: ASYNC110 - it goes when it has nothing to do
+            await asyncio.sleep(0.05)
+        await kernel.remove(TWO)
+
+    asyncio.run(main())
+
+
 def work_inside_fails_where_it_was_asked_for() -> None:
     def fails() -> None:
         raise LookupError("inside")
 
-    one = network.add_workload("one", "100.64.0.2")
+    one = network.add_workload(ONE)
     with pytest.raises(LookupError, match="inside"):
         network.inside(one, fails)
 
@@ -113,6 +141,7 @@ WORKS: Mapping[str, Callable[[], None]] = {
         nothing_leads_out_of_the_hub,
         an_address_is_free_as_soon_as_its_workload_left,
         links_keep_their_own_addresses,
+        a_process_of_its_own_makes_the_same,
         work_inside_fails_where_it_was_asked_for,
     )
 }

@@ -86,7 +86,7 @@ def test_the_sick_get_nothing_and_the_recovered_return(probe: str) -> None:
 
 
 def test_a_workload_is_asked_nothing_before_its_first_good_report() -> None:
-    slow = HTTP.replace("periodSeconds: 1", "periodSeconds: 1, initialDelaySeconds: 6")
+    slow = HTTP.replace("periodSeconds: 1", "periodSeconds: 1, initialDelaySeconds: 9")
     with Probed(slow) as mesh:
         mesh.up()
         # Both listen by then; nothing has been said of either.

@@ -134,4 +134,4 @@ def test_a_program_that_crashed_gets_no_traffic_before_it_listens_again(mesh: Me
 
 def test_nobody_waits_for_a_control_plane_that_is_away() -> None:
     plane = Plane(address="127.0.0.1", monitoring=free_port())
-    assert asyncio.run(heard(plane, [("web-v1", "default")])) is False
+    assert asyncio.run(heard(plane, gone=[("web-v1", "default")])) is False

@@ -103,13 +103,13 @@ class Site(Protocol):
     def place(self) -> Place:
         """Return where programs of the workload run."""
 
-    def redirect(self, settings: SidecarSettings) -> None:
+    async def redirect(self, settings: SidecarSettings) -> None:
         """Lead the workload's traffic through its proxy, where that is possible."""
 
     def variables(self) -> Mapping[str, str]:
         """Return what programs must know of the place."""
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give the place up; nothing runs there any more."""
 
 
@@ -124,7 +124,7 @@ class Ground(Protocol):
     def shared(self) -> bool:
         """Tell whether workloads share an address: their ports are allotted, and Sidecars say which."""
 
-    def set_up(self) -> None:
+    async def set_up(self) -> None:
         """Make it ready. Raises UnfitError."""
 
     def seat(self, plan: WorkloadPlan, service: ServicePlan | None) -> Seat:
@@ -139,5 +139,5 @@ class Ground(Protocol):
     def doors(self, plan: WorkloadPlan, services: Iterable[ServicePlan]) -> tuple[Door, ...]:
         """Return a workload's doors: the same ones for as long as the services have such ports."""
 
-    def open(self, plan: WorkloadPlan, seat: Seat, doors: Iterable[Door]) -> Site:
-        """Make a workload's place. Raises OSError, NetlinkError."""
+    async def open(self, plan: WorkloadPlan, seat: Seat, doors: Iterable[Door]) -> Site:
+        """Make a workload's place. Raises OSError, RhumbError."""

@@ -1,4 +1,4 @@
-"""Has every proxy heard that a workload takes no more traffic? The control plane's debug pages tell."""
+"""Has every proxy heard which workloads take traffic? The control plane's debug pages tell."""
 
 import asyncio
 from collections.abc import Collection
@@ -7,15 +7,18 @@ import msgspec
 
 from rhumb.agent import http
 from rhumb.local.ground import Plane
+from rhumb.model.endpoint import Health
 
 _POLL_S = 0.02
 _PATIENCE_S = 3.0
 _SETTLED = ("SYNCED", "NACK")
+Name = tuple[str, str]
 
 
 class _Endpoint(msgspec.Struct):
     instance: str
     workload: str
+    health: str
 
 
 class _Service(msgspec.Struct):
@@ -30,14 +33,14 @@ class _Stream(msgspec.Struct):
     types: dict[str, _Type]
 
 
-async def heard(plane: Plane, gone: Collection[tuple[str, str]]) -> bool:
-    """Wait until no proxy sends anything to these workloads (name, namespace) any more.
+async def heard(plane: Plane, *, come: Collection[Name] = (), gone: Collection[Name] = ()) -> bool:
+    """Wait until every proxy knows who has come and who is gone, by (name, namespace).
 
-    Returns whether that is known: a control plane that does not answer keeps nobody from ending.
+    Returns whether that is known: a control plane that does not answer keeps nobody waiting.
     """
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            while not _unknown(await _get(plane, "endpointz"), gone):  # noqa: ASYNC110 - it must be asked
+            while not _agrees(await _get(plane, "endpointz"), come, gone):  # noqa: ASYNC110 - it must be asked
                 await asyncio.sleep(_POLL_S)
             while not _settled(await _get(plane, "syncz")):  # noqa: ASYNC110 - as above
                 await asyncio.sleep(_POLL_S)
@@ -51,14 +54,16 @@ async def _get(plane: Plane, page: str) -> bytes:
     return (await http.request(target, f"/debug/{page}")).body
 
 
-def _unknown(page: bytes, gone: Collection[tuple[str, str]]) -> bool:
-    """Tell whether none of them is an endpoint of any service."""
+def _agrees(page: bytes, come: Collection[Name], gone: Collection[Name]) -> bool:
+    """Tell whether all that came are endpoints to send to, and none that is gone."""
     services = msgspec.json.decode(page, type=tuple[_Service, ...])
-    return not any(
-        (each.instance, each.workload.partition("/")[0]) in gone
+    found = {
+        (each.instance, each.workload.partition("/")[0])
         for service in services
         for each in service.endpoints
-    )
+        if each.health == Health.HEALTHY
+    }
+    return found.issuperset(come) and found.isdisjoint(gone)
 
 
 def _settled(page: bytes) -> bool:

@@ -119,7 +119,7 @@ class Loopback:
         self._workloads: dict[str, int] = {}
         self._services: dict[str, int] = {}
 
-    def set_up(self) -> None:
+    async def set_up(self) -> None:
         """Do nothing: loopback is there."""
 
     def close(self) -> None:
@@ -171,7 +171,7 @@ class Loopback:
                 found.append(Door(service=service, address=address, ports=ports))
         return tuple(found)
 
-    def open(self, plan: WorkloadPlan, seat: Seat, doors: Iterable[Door]) -> "LoopbackSite":
+    async def open(self, plan: WorkloadPlan, seat: Seat, doors: Iterable[Door]) -> "LoopbackSite":
         """Return the place; nothing is to be made."""
         return LoopbackSite(plan, seat, doors, self._mark)
 
@@ -209,7 +209,7 @@ class LoopbackSite:
         """Return here."""
         return Place()
 
-    def redirect(self, settings: SidecarSettings) -> None:
+    async def redirect(self, settings: SidecarSettings) -> None:
         """Do nothing: that takes a network of one's own."""
 
     def variables(self) -> Mapping[str, str]:
@@ -225,7 +225,7 @@ class LoopbackSite:
             found[f"{name}_SERVICE_PORT"] = str(door.ports[0].port)
         return found
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Do nothing: the ports stay the workload's."""
 
     def _launch(self, command: Command) -> subprocess.Popen[bytes]:

@@ -62,12 +62,13 @@ class Member:
     async def start(self, sockets: dict[str, socket.socket]) -> None:
         """Bring the workload up; returns when its sidecar is ready.
 
-        `sockets` are the host's listening sockets by ADDRESS:PORT. Raises OSError, NetlinkError.
+        `sockets` are the host's listening sockets by ADDRESS:PORT. Raises OSError, RhumbError.
         """
         seated = self.seated
-        site = self._site = self._around.ground.open(self.plan, seated.seat, seated.doors)
+        site = await self._around.ground.open(self.plan, seated.seat, seated.doors)
+        self._site = site
         settings = self._settings(site)
-        site.redirect(settings)
+        await site.redirect(settings)
         log = self._around.state.log(f"{self.plan.id}.proxy").open("ab")
         self.sidecar = Sidecar(
             settings,
@@ -140,6 +141,11 @@ class Member:
         """Return whether others may send traffic."""
         return self._presence is not None and self._presence.announced
 
+    async def wait_announced(self) -> None:
+        """Wait until others may send traffic, if ever any shall."""
+        if self._presence is not None:
+            await self._presence.wait()
+
     async def drain(self) -> None:
         """Let what is in flight to the workload end, once nobody sends any more."""
         if self.sidecar is not None:
@@ -157,9 +163,9 @@ class Member:
             self.announce()
 
     async def stop(self, *, at_once: bool = False) -> None:
-        """End the application and the sidecar, let the namespace go.
+        """End the application and the sidecar, give up the place.
 
-        What is in flight ends before, unless all is to end `at_once`.
+        What is in flight ends before, unless the whole mesh is to end `at_once`.
         """
         self.retract()
         if not at_once:
@@ -169,9 +175,9 @@ class Member:
         if self.sidecar is not None:
             await self.sidecar.stop(at_once=at_once)
         await self._nursery.close()
-        if self._site is not None:
-            self._site.close()
-            self._site = None
+        site, self._site = self._site, None
+        if site is not None and not at_once:  # else the place goes with the mesh
+            await site.close()
 
     def differs(self, seated: Seated) -> bool:
         """Tell whether the workload must be started anew to be this one; else take what is new of it."""

@@ -1,15 +1,15 @@
 """A ground of namespaces: each workload has its own network, and its traffic is redirected."""
 
+import os
 from collections.abc import Iterable, Mapping
 
-from pyroute2.netlink.exceptions import NetlinkError
-
-from rhumb.agent import netns, redirect, redirect_apply
+from rhumb.agent import netns, redirect
 from rhumb.agent.settings import Capture, Discovery, SidecarSettings
 from rhumb.base.files import write_atomic
-from rhumb.local import addresses, network
+from rhumb.local import addresses
 from rhumb.local.addresses import next_address
 from rhumb.local.ground import DOMAIN, Door, Plane, Seat, UnfitError
+from rhumb.local.network_client import Network, NetworkError
 from rhumb.local.programs import Place
 from rhumb.local.state import State
 from rhumb.local.topology import ServicePlan, WorkloadPlan
@@ -27,18 +27,19 @@ class Namespaces:
         self._state = state
         self._uid, self._gid = uid, gid
         self._seats: dict[str, Seat] = {}
+        self._network = Network()
 
-    def set_up(self) -> None:
+    async def set_up(self) -> None:
         """Make the bridge, and try on a namespace for nothing what each workload's will need."""
         try:
-            network.set_up_hub()
-            self._try_out()
-        except (OSError, NetlinkError) as error:
+            await self._network.set_up_hub()
+            await self._try_out()
+        except (OSError, NetworkError) as error:
             raise UnfitError(
                 f"this machine's namespaces lack what a mesh needs: {error}"
             ) from error
 
-    def _try_out(self) -> None:
+    async def _try_out(self) -> None:
         """Write the rules of nftables once: the kernel may lack them."""
         plan = WorkloadPlan(
             name="trial",
@@ -49,9 +50,9 @@ class Namespaces:
             service_account="",
         )
         seat = self.seat(plan, None)
-        site = self.open(plan, seat, ())
+        site = await self.open(plan, seat, ())
         try:
-            site.redirect(
+            await site.redirect(
                 SidecarSettings(
                     name=plan.name,
                     namespace=plan.namespace,
@@ -62,7 +63,7 @@ class Namespaces:
                 )
             )
         finally:
-            site.close()
+            await site.close()
             self.release(plan.id)
 
     def seat(self, plan: WorkloadPlan, service: ServicePlan | None) -> Seat:
@@ -83,12 +84,12 @@ class Namespaces:
         del plan, services
         return ()
 
-    def open(self, plan: WorkloadPlan, seat: Seat, doors: Iterable[Door]) -> "NamespaceSite":
+    async def open(self, plan: WorkloadPlan, seat: Seat, doors: Iterable[Door]) -> "NamespaceSite":
         """Make the namespace."""
         del doors
-        made = network.add_workload(plan.id, seat.address)
-        place = Place(netns=made.handle, mounts=self._mounts(plan), uid=self._uid, gid=self._gid)
-        return NamespaceSite(made, place, gateway=plan.gateway)
+        handle = await self._network.add(seat.address)
+        place = Place(netns=handle, mounts=self._mounts(plan), uid=self._uid, gid=self._gid)
+        return NamespaceSite(self._network, seat.address, handle, place, gateway=plan.gateway)
 
     def _mounts(self, plan: WorkloadPlan) -> tuple[tuple[str, str], ...]:
         folder = self._state.directory / "etc" / plan.namespace
@@ -112,10 +113,15 @@ class NamespaceSite:
     listen = "0.0.0.0"  # noqa: S104 - of a namespace of its own
     host = "0.0.0.0"  # noqa: S104 - as well
 
-    def __init__(self, namespace: network.Namespace, place: Place, *, gateway: bool) -> None:
-        self._namespace = namespace
+    def __init__(
+        self, network: Network, address: str, handle: int, place: Place, *, gateway: bool
+    ) -> None:
+        self._network = network
+        self._address = address
+        self._handle = handle
         self._place = place
-        self.enter = netns.inside(namespace.path)
+        # A path that all threads of this process can open.
+        self.enter = netns.inside(f"/proc/{os.getpid()}/fd/{handle}")
         self.capture = Capture(
             mode=Interception.NONE if gateway else Interception.REDIRECT, dns=not gateway
         )
@@ -124,16 +130,19 @@ class NamespaceSite:
         """Return the namespaces that programs enter."""
         return self._place
 
-    def redirect(self, settings: SidecarSettings) -> None:
+    async def redirect(self, settings: SidecarSettings) -> None:
         """Write the rules of nftables."""
         rules = redirect.plan(settings)
         if rules:
-            network.inside(self._namespace, lambda: redirect_apply.apply(rules))
+            await self._network.redirect(self._handle, rules)
 
     def variables(self) -> Mapping[str, str]:
         """Return nothing: names and addresses are as everywhere."""
         return {}
 
-    def close(self) -> None:
-        """Let the namespace go."""
-        network.remove_workload(self._namespace)
+    async def close(self) -> None:
+        """Let the namespace go; the kernel removes it some time after its last process has ended."""
+        try:
+            await self._network.remove(self._address)
+        finally:
+            os.close(self._handle)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
@@ -21,23 +20,6 @@ from rhumb.local.addresses import HUB, WORKLOADS
 T = TypeVar("T")
 
 BRIDGE = "rhumb0"
-
-
-class Namespace(msgspec.Struct, frozen=True, kw_only=True):
-    """One workload's network namespace, kept alive by an open descriptor."""
-
-    name: str
-    address: str
-    handle: int
-
-    @property
-    def path(self) -> str:
-        """Return a path that other threads of this process can open."""
-        return f"/proc/{os.getpid()}/fd/{self.handle}"
-
-    def close(self) -> None:
-        """Let go of it; the kernel removes it some time after its last process has ended."""
-        os.close(self.handle)
 
 
 def set_up_hub() -> None:
@@ -59,13 +41,15 @@ def _make_hub() -> None:
         route.link("set", index=index, state="up")
 
 
-def add_workload(name: str, address: str) -> Namespace:
-    """Make a namespace with `eth0` on the bridge; all traffic leaves by the hub."""
+def add_workload(address: str) -> int:
+    """Make a namespace with `eth0` on the bridge; all traffic leaves by the hub.
+
+    Returns an open descriptor, which keeps it alive.
+    """
     handle = _in_thread(_new_namespace)
     _in_thread(lambda: _connect(address, handle))
-    made = Namespace(name=name, address=address, handle=handle)
-    inside(made, lambda: _configure(address))
-    return made
+    inside(handle, lambda: _configure(address))
+    return handle
 
 
 def _connect(address: str, handle: int) -> None:
@@ -78,13 +62,12 @@ def _connect(address: str, handle: int) -> None:
         route.link("set", index=index, master=bridge, state="up")
 
 
-def remove_workload(namespace: Namespace) -> None:
+def remove_workload(address: str) -> None:
     """Take a workload off the bridge, so that its address may be given again at once.
 
     The kernel would do so too, but late: after the namespace's last process has ended.
     """
-    _in_thread(lambda: _disconnect(namespace.address))
-    namespace.close()
+    _in_thread(lambda: _disconnect(address))
 
 
 def _disconnect(address: str) -> None:
@@ -94,11 +77,11 @@ def _disconnect(address: str) -> None:
                 route.link("del", index=index)
 
 
-def inside(namespace: Namespace, work: Callable[[], T]) -> T:
-    """Run a short piece of synchronous work in a namespace, on a thread of its own."""
+def inside(namespace: int, work: Callable[[], T]) -> T:
+    """Run a short piece of synchronous work in an open namespace, on a thread of its own."""
 
     def enter() -> T:
-        linux.setns(namespace.handle, linux.CLONE_NEWNET)
+        linux.setns(namespace, linux.CLONE_NEWNET)
         return work()
 
     return _in_thread(enter)

@@ -1,5 +1,6 @@
 """Whether the mesh sends a workload any traffic: as long as the file with its WorkloadEntry is there."""
 
+import asyncio
 from pathlib import Path
 
 from rhumb.base.files import write_atomic
@@ -11,11 +12,20 @@ class Presence:
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
         self._text = text
-        self.announced = False
+        self._there = asyncio.Event()
+
+    @property
+    def announced(self) -> bool:
+        """Return whether traffic may come."""
+        return self._there.is_set()
+
+    async def wait(self) -> None:
+        """Wait until traffic may come."""
+        await self._there.wait()
 
     def announce(self) -> None:
         """Let traffic come."""
-        self.announced = True
+        self._there.set()
         write_atomic(self._path, self._text)
 
     def update(self, text: str) -> None:
@@ -27,5 +37,5 @@ class Presence:
 
     def retract(self) -> None:
         """Let no more come; proxies hear of it a little later."""
-        self.announced = False
+        self._there.clear()
         self._path.unlink(missing_ok=True)

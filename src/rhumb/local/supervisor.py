@@ -44,6 +44,7 @@ _log = logging.getLogger(__name__)
 _TOKEN_LIFE = timedelta(minutes=10)
 _READY_S = 60.0
 _REAP_S = 1.0
+_SERVE_S = 3.0
 _MAX_DUMP = 512 * 1024 * 1024
 """Bytes of an answer of Envoy's admin interface."""
 Json = dict[str, object]
@@ -96,7 +97,7 @@ class Supervisor:
 
     async def _start(self) -> None:
         try:
-            self._ground.set_up()
+            await self._ground.set_up()
             self._inherit_sockets()
             self._authority.open(self._clock.now())
             self._around = Surroundings(
@@ -156,9 +157,11 @@ class Supervisor:
                 group.create_task(self._remove(member), name=f"remove {member.plan.id}")
         for member in stopped:
             self._ground.release(member.plan.id)
+        coming = (*fresh, *(seated[m.plan.id] for m in changed))
         async with asyncio.TaskGroup() as group:
-            for one in (*fresh, *(seated[m.plan.id] for m in changed)):
+            for one in coming:
                 group.create_task(self._add(one), name=f"add {one.plan.id}")
+        await self._serving(self._members[one.plan.id] for one in coming)
         return {
             "started": [one.plan.id for one in fresh],
             "restarted": [m.plan.id for m in changed],
@@ -202,12 +205,22 @@ class Supervisor:
             await member.start(self._sockets)
         return member
 
+    async def _serving(self, members: Iterable[Member]) -> None:
+        """Wait until workloads take traffic, but not long: some programs take their time, or fail."""
+        waiting = list(members)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SERVE_S):
+                for member in waiting:
+                    await member.wait_announced()
+        come = [_name(member) for member in waiting if member.announced and not member.plan.gateway]
+        await heard(self._ground.plane, come=come)
+
     async def _retire(self, *members: Member) -> None:
         """Let no more traffic come to workloads, and what is in flight end."""
-        gone = [(m.plan.name, m.plan.namespace) for m in members if m.announced]
+        gone = [_name(member) for member in members if member.announced]
         for member in members:
             member.retract()
-        if gone and not await heard(self._ground.plane, gone):
+        if gone and not await heard(self._ground.plane, gone=gone):
             _log.warning("not known whether all proxies have heard who leaves")
         async with asyncio.TaskGroup() as group:
             for member in members:
@@ -333,6 +346,10 @@ def _service_of(plan: WorkloadPlan, topology: Topology) -> ServicePlan | None:
     if plan.gateway:
         return None
     return next((s for s in topology.services if s.id == f"{plan.service}.{plan.namespace}"), None)
+
+
+def _name(member: Member) -> tuple[str, str]:
+    return member.plan.name, member.plan.namespace
 
 
 async def _row(member: Member) -> Json:
