@@ -14,7 +14,7 @@ from rhumb.ir.listener import (
 )
 from rhumb.ir.policy import HashKind, HashPolicy
 from rhumb.ir.route import RouteConfiguration
-from rhumb.model.kinds.destination_rule import TrafficPolicy
+from rhumb.model.kinds.destination_rule import DestinationRule, TrafficPolicy
 from rhumb.model.kinds.proxy_config import ForwardClientCertDetails, GatewayTopology
 from rhumb.model.kinds.virtual_service import RouteDestination
 from rhumb.model.service import Port, Protocol, Resolution, Service
@@ -174,8 +174,9 @@ def routed_tcp(
     )
     first = wanted[0].destination if wanted else None
     service = seen.scope.service(first.host) if first else None
-    prefix = targets[0].cluster if len(targets) == 1 else owner
-    return _tcp(seen, targets, prefix, service, first.subset if first else "")
+    if len(targets) != 1 or first is None:
+        return _tcp(seen, targets, owner, service, "")
+    return _tcp(seen, targets, targets[0].cluster, service, first.subset)
 
 
 def _tcp(
@@ -199,9 +200,8 @@ def _tcp(
     rule = seen.rule(service)
     if rule is None:
         return proxy
-    policies = [s.traffic_policy for s in rule.subsets if subset and s.name == subset]
-    policy = next((p for p in policies if p is not None), None) or rule.traffic_policy
-    return msgspec.structs.replace(_with_pool(proxy, rule.traffic_policy), tunnel=_tunnel(policy))
+    with_pool = _with_pool(proxy, rule.traffic_policy)
+    return msgspec.structs.replace(with_pool, tunnel=_tunnel(rule, subset))
 
 
 def _with_pool(proxy: TcpProxy, policy: TrafficPolicy | None) -> TcpProxy:
@@ -216,11 +216,17 @@ def _with_pool(proxy: TcpProxy, policy: TrafficPolicy | None) -> TcpProxy:
     )
 
 
-def _tunnel(policy: TrafficPolicy | None) -> Tunnel | None:
-    if policy is None or policy.tunnel is None:
+def _tunnel(rule: DestinationRule, subset: str) -> Tunnel | None:
+    """Return the tunnel of a rule, or of its subset; a subset has none but its own."""
+    policy = rule.traffic_policy
+    if subset:
+        named = (s for s in rule.subsets if s.name == subset)
+        policy = next((s.traffic_policy for s in named), None)
+    wanted = policy.tunnel if policy is not None else None
+    if wanted is None:
         return None
-    wanted = policy.tunnel
-    return Tunnel(f"{wanted.target_host}:{wanted.target_port}", wanted.protocol.upper() == "POST")
+    host = f"[{wanted.target_host}]" if ":" in wanted.target_host else wanted.target_host
+    return Tunnel(f"{host}:{wanted.target_port}", wanted.protocol == "POST")
 
 
 def _with_grpc_web(
