@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -119,29 +120,51 @@ def test_nothing_is_left_of_a_mesh(part: str, number: signal.Signals) -> None:
     assert set(named_namespaces()) <= namespaces
 
 
+@contextmanager
+def demo(mesh: Mesh, *options: str, sign: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run `rhumb demo` on other ports; go on when it has printed a sign of life."""
+    variables = {
+        "BOOKINFO_HTTP_PORT": str(mesh.port),
+        "BOOKINFO_HTTPS_PORT": str(free_port()),
+        "TMPDIR": str(mesh.home),
+    }
+    process = subprocess.Popen(
+        mesh.argv("demo", *options),
+        env={**mesh.environment, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert any(sign in line for line in process.stdout)
+        assert len(mesh.processes()) > 8
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @SIGNALS
 def test_nothing_is_left_of_the_demo(number: signal.Signals) -> None:
     with Mesh() as mesh:
-        ports = {"BOOKINFO_HTTP_PORT": str(mesh.port), "BOOKINFO_HTTPS_PORT": str(free_port())}
-        demo = subprocess.Popen(
-            mesh.argv("demo", "--quiet"),
-            env={**mesh.environment, **ports},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        try:
-            assert demo.stdout is not None
-            assert any(f"127.0.0.1:{mesh.port}/productpage" in line for line in demo.stdout)
-            assert len(mesh.processes()) > 8
-            demo.send_signal(number)
-            demo.communicate(timeout=30)  # closes its output as well
+        with demo(mesh, "--quiet", sign=f"127.0.0.1:{mesh.port}/productpage") as process:
+            process.send_signal(number)
+            process.communicate(timeout=30)
             until(lambda: not mesh.processes())
-        finally:
-            demo.kill()
-            demo.communicate()
         if number is not signal.SIGKILL:
             assert mesh.states == []
+
+
+def test_nothing_is_left_of_a_check_that_is_stopped() -> None:
+    with Mesh() as mesh:
+        with demo(mesh, "--check", sign="ok    start") as process:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=30)
+            assert process.returncode == 130  # as a shell says: interrupted
+            until(lambda: not mesh.processes())
+        assert mesh.states == []
+        assert list(mesh.home.glob("rhumb-check-*")) == []
 
 
 def named_namespaces() -> list[str]:

@@ -40,6 +40,7 @@ def command(checks: bool, quiet: bool, capture: str) -> None:
     `rhumb up --help`.
     """
     samples = _samples()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if checks:
         if capture == "none":
             raise click.UsageError("--check tries what takes namespaces: leave --capture none out.")
@@ -103,7 +104,6 @@ def _get(page: str) -> bool:
 
 def _watch(found: State, page: str, *, quiet: bool) -> None:
     """Show the traffic until interrupted; make some, so that there is something to see."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     ended = threading.Event()
     if not quiet:
         threading.Thread(target=_load, args=(page, ended), daemon=True).start()
