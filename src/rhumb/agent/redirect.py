@@ -103,7 +103,12 @@ def _names(settings: SidecarSettings, ports: Ports) -> list[Rule]:
         for protocol in ("udp", "tcp")
         for rule in (
             Rule(chain=Chain.OUTBOUND, match=Match(protocol=protocol, port=53, marked=True)),
-            Rule(chain=Chain.OUTBOUND, match=Match(protocol=protocol, port=53), to=ports.dns),
+            # A name server of the workload's own is meant as it is written.
+            Rule(
+                chain=Chain.OUTBOUND,
+                match=Match(protocol=protocol, port=53, not_destination=LOOPBACK),
+                to=ports.dns,
+            ),
         )
     ]
 

@@ -175,6 +175,8 @@ class SidecarSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Address of 15000 and 15053; another 127/8 one when sidecars share a host."""
     ports: Ports = Ports()
     capture: Capture = Capture()
+    own_resolver: bool = False
+    """Envoy looks names up with the agent's second name server (`ports.dns_upstream`), not the machine's."""
     probe: Probe | None = None
     application_metrics: str = ""
     """URL of the application's own Prometheus metrics; empty is none."""

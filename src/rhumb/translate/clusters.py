@@ -110,7 +110,7 @@ def _outbound(
     policy = traffic_policy.with_affinity(policy, service)
     name = names.OutboundCluster(port.number, service.hostname, subset.name if subset else "")
     identities = upstream_tls.accounts(mesh, service, snapshot.endpoints(service))
-    version = traffic_policy.http_version(policy, port, mesh)
+    version = traffic_policy.http_version(policy, port, mesh, view.role)
     tls = mtls = None
     if policy.tls is not None and not upstream_tls.is_withheld(view, rule, policy.tls):
         peers = upstream_tls.proven(service, policy.tls, identities)
@@ -134,7 +134,7 @@ def _outbound(
         assignment=assignment,
         load_balancing=_balancing(service, policy, discovery, mesh),
         limits=traffic_policy.limits(policy, mesh),
-        http=traffic_policy.http_options(policy, port, mesh, tls),
+        http=traffic_policy.http_options(policy, port, mesh, tls, view.role),
         outlier=traffic_policy.outlier(policy),
         mtls=mtls,
         tls=tls,

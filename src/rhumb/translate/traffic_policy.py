@@ -21,6 +21,7 @@ from rhumb.model.kinds.destination_rule import (
     TrafficPolicy,
     TunnelSettings,
 )
+from rhumb.model.proxy import Role
 from rhumb.model.service import Port, Service
 from rhumb.snapshot.snapshot import Mesh
 
@@ -158,7 +159,11 @@ def _keepalive(*levels: TcpKeepalive | None) -> ir.Keepalive | None:
 
 
 def http_options(
-    policy: Effective, port: Port, mesh: Mesh, tls: UpstreamTls | None = None
+    policy: Effective,
+    port: Port,
+    mesh: Mesh,
+    tls: UpstreamTls | None = None,
+    role: Role = Role.SIDECAR,
 ) -> ir.HttpOptions | None:
     """Return protocol options of a cluster whose endpoints are reached with `tls`; None for TCP ports."""
     if port.protocol.is_tcp:
@@ -168,7 +173,7 @@ def http_options(
     keepalive = http.http2_keep_alive if http else None
     outlier = policy.outlier_detection
     return ir.HttpOptions(
-        version=_version(policy, port, mesh),
+        version=_version(policy, port, mesh, role),
         idle_timeout_ms=_idle_ms(pool),
         max_connection_duration_ms=(
             tcp.max_connection_duration.ms if tcp and tcp.max_connection_duration else 0
@@ -191,12 +196,12 @@ def _idle_ms(pool: ConnectionPool | None) -> int | None:
     return None
 
 
-def http_version(policy: Effective, port: Port, mesh: Mesh) -> ir.HttpVersion | None:
+def http_version(policy: Effective, port: Port, mesh: Mesh, role: Role) -> ir.HttpVersion | None:
     """Return what is spoken to the endpoints; None for TCP ports."""
-    return None if port.protocol.is_tcp else _version(policy, port, mesh)
+    return None if port.protocol.is_tcp else _version(policy, port, mesh, role)
 
 
-def _version(policy: Effective, port: Port, mesh: Mesh) -> ir.HttpVersion:
+def _version(policy: Effective, port: Port, mesh: Mesh, role: Role) -> ir.HttpVersion:
     http = policy.connection_pool.http if policy.connection_pool else None
     if http and http.use_client_protocol:
         return ir.HttpVersion.DOWNSTREAM
@@ -207,7 +212,9 @@ def _version(policy: Effective, port: Port, mesh: Mesh) -> ir.HttpVersion:
         return ir.HttpVersion.HTTP2
     if said is H2UpgradePolicy.DEFAULT and mesh.h2_upgrade and port.protocol.is_http:
         return ir.HttpVersion.HTTP2
-    return ir.HttpVersion.HTTP1 if port.protocol.is_http else ir.HttpVersion.DOWNSTREAM
+    # Gateways do not sniff: what they speak says nothing of what the port speaks.
+    sniffed = not port.protocol.is_http and role is Role.SIDECAR
+    return ir.HttpVersion.DOWNSTREAM if sniffed else ir.HttpVersion.HTTP1
 
 
 def outlier(policy: Effective) -> ir.Outlier | None:
