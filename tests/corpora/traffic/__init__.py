@@ -1,0 +1,1 @@
+"""The traffic corpus: real requests through real Envoys, against what Istio's own tests expect."""
