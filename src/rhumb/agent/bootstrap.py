@@ -90,7 +90,7 @@ def bootstrap(settings: SidecarSettings) -> Json:
             )
         ],
     }
-    if settings.capture.dns and settings.capture.mode is not Interception.NONE:
+    if settings.own_resolver:
         result["typed_dns_resolver_config"] = _resolver(settings)
     return result
 
@@ -158,6 +158,7 @@ def metadata(settings: SidecarSettings) -> Json:
         "ENVOY_STATUS_PORT": str(settings.ports.ready),
         "ENVOY_PROMETHEUS_PORT": str(settings.ports.prometheus),
         "RHUMB_FILE_SDS": "true",
+        "RHUMB_RESOLVER": "true" if settings.own_resolver else "",
         "RHUMB_ROLE": settings.role.value,
         "RHUMB_STATS": "true",
     }
@@ -384,5 +385,7 @@ def _resolver(settings: SidecarSettings) -> Json:
         "envoy.network.dns_resolver.cares",
         "extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
         resolvers=[address],
+        # A socket that is used for ever may be forgotten by a NAT on the way.
+        udp_max_queries=100,
         dns_resolver_options={"no_default_search_domain": True},
     )

@@ -118,20 +118,21 @@ class Sidecar:
         self._nursery.start("certificate", self.keeper.run())
         self._nursery.start("control", self.control.run())
         if settings.role is Role.SIDECAR and settings.capture.dns:
-            for proxy, port in (
-                (self.dns, settings.ports.dns),
-                (self._upstream_dns, settings.ports.dns_upstream),
-            ):
-                await proxy.start(
-                    netns.bind_udp(self._enter, settings.loopback, port),
-                    netns.listen(self._enter, settings.loopback, port),
-                )
+            await self._serve_names(self.dns, settings.ports.dns)
+        if settings.own_resolver:
+            await self._serve_names(self._upstream_dns, settings.ports.dns_upstream)
         self._server = await pages.serve(self._listen(), self._routes())
         await self.keeper.wait_ready()
         await self._prepare()
         self._running = self._nursery.start("envoy", self.envoy.run())
         if settings.probe is not None:
             self._nursery.start("probe", self._watch_health(settings.probe))
+
+    async def _serve_names(self, proxy: DnsProxy, port: int) -> None:
+        address = self.settings.loopback
+        await proxy.start(
+            netns.bind_udp(self._enter, address, port), netns.listen(self._enter, address, port)
+        )
 
     def _listen(self) -> socket.socket:
         address, port = self.settings.listen, self.settings.ports.agent

@@ -96,6 +96,7 @@ def command(
         capture=Capture(
             mode=Interception.REDIRECT if redirects else Interception.NONE, dns=redirects
         ),
+        own_resolver=redirects,
     )
     found = binary.find(envoy, from_environment())
     binary.check(found)

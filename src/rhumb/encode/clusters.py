@@ -114,11 +114,12 @@ def _dns(out: pb.Cluster, value: Cluster) -> None:
     )
     config.dns_refresh_rate.FromMilliseconds(value.dns_refresh_ms)
     config.dns_jitter.FromMilliseconds(_DNS_JITTER_MS)
-    resolver = cares.CaresDnsResolverConfig()
-    # A socket that is used for ever may be forgotten by a NAT on the way.
-    resolver.udp_max_queries.value = _QUERIES_PER_SOCKET
-    config.typed_dns_resolver_config.name = "envoy.network.dns_resolver.cares"
-    config.typed_dns_resolver_config.typed_config.CopyFrom(pack(resolver))
+    if not value.own_resolver:
+        resolver = cares.CaresDnsResolverConfig()
+        # A socket that is used for ever may be forgotten by a NAT on the way.
+        resolver.udp_max_queries.value = _QUERIES_PER_SOCKET
+        config.typed_dns_resolver_config.name = "envoy.network.dns_resolver.cares"
+        config.typed_dns_resolver_config.typed_config.CopyFrom(pack(resolver))
     out.cluster_type.name = "envoy.clusters.dns"
     out.cluster_type.typed_config.CopyFrom(pack(config))
 

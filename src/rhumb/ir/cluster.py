@@ -149,6 +149,8 @@ class Cluster(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     """ORIGINAL_DST: port that replaces the one that the connection meant; 0: none."""
     bind_addresses: tuple[str, ...] = ()
     """Source addresses of connections, one a family; empty: the system's choice."""
+    own_resolver: bool = False
+    """Names are looked up with the resolver of the bootstrap."""
     dns_refresh_ms: int = 60_000
     ipv6: bool = False
     service: tuple[str, str, str] = ("", "", "")

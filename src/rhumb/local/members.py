@@ -262,6 +262,7 @@ class Member:
             listen=site.listen,
             ports=seat.ports,
             capture=site.capture,
+            own_resolver=not seated.shared,
             probe=_probe(plan.probe, seat),
         )
 

@@ -172,6 +172,7 @@ def capabilities(metadata: Mapping[str, object], addresses: tuple[str, ...]) -> 
     port = str(metadata.get("HTTP_PROXY_PORT") or "0")
     return Capabilities(
         file_sds=yes("RHUMB_FILE_SDS"),
+        own_resolver=yes("RHUMB_RESOLVER"),
         stats_access_logger=yes("RHUMB_STATS"),
         vhds=yes("RHUMB_VHDS"),
         http_proxy_port=int(port) if port.isdigit() else 0,

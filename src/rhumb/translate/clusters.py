@@ -140,6 +140,7 @@ def _outbound(
         tls=tls,
         proxy_protocol=policy.proxy_protocol.version.value if policy.proxy_protocol else "",
         port_override=_port_override(service, port, discovery),
+        own_resolver=view.capabilities.own_resolver,
         dns_refresh_ms=_refresh(snapshot),
         ipv6=view.capabilities.ipv6,
         service=(service.hostname, service.name, service.namespace),

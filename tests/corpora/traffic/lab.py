@@ -184,6 +184,7 @@ class Inside:
             service_account=said["account"],
             role=Role.ROUTER if gateway else Role.SIDECAR,
             capture=Capture(mode=mode, dns=not gateway),
+            own_resolver=True,
         )
 
     def _application(self, said: Json, place: network.Namespace) -> None:
