@@ -20,6 +20,7 @@ from google.protobuf.duration_pb2 import Duration
 from rhumb.encode import tls
 from rhumb.encode.endpoints import load_assignment
 from rhumb.encode.filters import dynamic_forward_proxy
+from rhumb.encode.header_case import header_case
 from rhumb.encode.pack import pack
 from rhumb.ir.cluster import (
     Balance,
@@ -231,12 +232,18 @@ def _outlier_codes(options: http.HttpProtocolOptions, codes: tuple[int, ...]) ->
 
 def _version(options: http.HttpProtocolOptions, value: HttpOptions) -> None:
     if value.version is HttpVersion.HTTP1:
-        options.explicit_http_config.http_protocol_options.SetInParent()
+        _http1(options.explicit_http_config.http_protocol_options, value)
     elif value.version is HttpVersion.HTTP2:
         _http2(options.explicit_http_config.http2_protocol_options, value)
     else:
-        options.use_downstream_protocol_config.http_protocol_options.SetInParent()
+        _http1(options.use_downstream_protocol_config.http_protocol_options, value)
         _http2(options.use_downstream_protocol_config.http2_protocol_options, value)
+
+
+def _http1(out: protocol.Http1ProtocolOptions, value: HttpOptions) -> None:
+    out.SetInParent()
+    if value.preserves_case:
+        out.header_key_format.CopyFrom(header_case())
 
 
 def _http2(out: protocol.Http2ProtocolOptions, value: HttpOptions) -> None:

@@ -35,6 +35,8 @@ def listener(plan: Listener) -> ListenerPb:
         out.default_filter_chain.CopyFrom(filter_chain(plan.default_chain))
     if plan.detection_timeout_ms is not None:
         set_ms(out.listener_filters_timeout, plan.detection_timeout_ms)
+    if plan.buffer_bytes:
+        out.per_connection_buffer_limit_bytes.value = plan.buffer_bytes
     if plan.uses_original_dst:
         out.use_original_dst.value = True
     if not plan.binds:

@@ -126,6 +126,7 @@ def _rewrites(plan: Forward, out: pb.RouteAction) -> None:
         out.regex_rewrite.substitution = plan.regex_rewrite.substitution
     if plan.host_rewrite:
         out.host_rewrite_literal = plan.host_rewrite
+    out.append_x_forwarded_host = plan.appends_host
 
 
 def _target(plan: Target) -> pb.WeightedCluster.ClusterWeight:

@@ -110,6 +110,8 @@ class HttpOptions(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     max_concurrent_streams: int = 0
     keepalive_interval_ms: int = 0
     keepalive_timeout_ms: int = 0
+    preserves_case: bool = False
+    """Keep the case of HTTP/1 headers."""
     auto_sni: bool = False
     auto_san: bool = False
     outlier_codes: tuple[int, ...] = ()

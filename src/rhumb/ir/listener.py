@@ -74,6 +74,51 @@ class PathNormalization(enum.StrEnum):
     DECODE_AND_MERGE_SLASHES = "DECODE_AND_MERGE_SLASHES"
 
 
+class CertificateDetails(msgspec.Struct, frozen=True):
+    """What of a client's certificate is forwarded."""
+
+    subject: bool = True
+    uri: bool = True
+    dns: bool = True
+    pem: bool = False
+    chain: bool = False
+
+
+class Underscores(enum.StrEnum):
+    """What happens to headers with underscores in their names."""
+
+    ALLOW = "ALLOW"
+    REJECT = "REJECT_REQUEST"
+    DROP = "DROP_HEADER"
+
+
+class EscapedSlashes(enum.StrEnum):
+    """What happens to escaped slashes in paths."""
+
+    KEEP = "KEEP_UNCHANGED"
+    REJECT = "REJECT_REQUEST"
+    REDIRECT = "UNESCAPE_AND_REDIRECT"
+    FORWARD = "UNESCAPE_AND_FORWARD"
+
+
+class HttpLimits(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
+    """Limits of connections to the proxy and of streams in them; None: what Istio always writes."""
+
+    idle_timeout_ms: int | None = None
+    max_connection_ms: int | None = None
+    max_stream_ms: int | None = None
+    stream_idle_timeout_ms: int | None = None
+    request_timeout_ms: int | None = None
+    request_headers_timeout_ms: int | None = None
+    drain_timeout_ms: int | None = None
+    max_streams: int | None = None
+    stream_window: int | None = None
+    connection_window: int | None = None
+    underscores: Underscores | None = None
+    merges_slashes: bool | None = None
+    escaped_slashes: EscapedSlashes | None = None
+
+
 class HttpConnectionManager(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     """The terminal filter of an HTTP chain."""
 
@@ -86,11 +131,20 @@ class HttpConnectionManager(msgspec.Struct, frozen=True, cache_hash=True, kw_onl
     use_remote_address: bool = False
     trusted_hops: int = 0
     client_certificate: ClientCertificate = ClientCertificate.SANITIZE
-    includes_pem: bool = False
-    """The header carries the certificate itself too."""
+    certificate_details: CertificateDetails = CertificateDetails()
     path_normalization: PathNormalization = PathNormalization.BASE
     server_name: str = ""
     """Value of the `server` header; empty: Envoy's own."""
+    passes_server_name: bool = False
+    """Let the `server` header of the upstream pass."""
+    makes_request_ids: bool = True
+    hides_debug_headers: bool = False
+    """Send no x-envoy-* headers."""
+    appends_port: bool = False
+    """Send x-forwarded-port."""
+    preserves_case: bool = False
+    """Keep the case of HTTP/1 headers."""
+    limits: HttpLimits | None = None
     accepts_http10: bool = False
     allows_absolute_url: bool = False
     access_logs: tuple[AccessLog, ...] = ()
@@ -168,6 +222,8 @@ class Listener(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     continues_on_timeout: bool = True
     chains: tuple[FilterChain, ...]
     default_chain: FilterChain | None = None
+    buffer_bytes: int = 0
+    """How much is held of one connection; 0: as Envoy has it."""
     access_logs: tuple[AccessLog, ...] = ()
     """Written only for connections that no chain takes."""
     origin: tuple[Origin, ...] = ()

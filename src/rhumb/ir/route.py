@@ -36,6 +36,8 @@ class Forward(msgspec.Struct, frozen=True, cache_hash=True):
     host_rewrite: str = ""
     mirrors: tuple[Mirror, ...] = ()
     hash_policies: tuple[HashPolicy, ...] = ()
+    appends_host: bool = False
+    """Send x-forwarded-host where the host is rewritten."""
     limits_stream: bool = False
     """Write max_stream_duration 0 instead of the gRPC timeout limit (inbound routes)."""
 

@@ -27,6 +27,7 @@ def resolve(config: MeshConfig, home: str, domain: str) -> Mesh:
     """Fill in the defaults of one MeshConfig."""
     default = Mesh(domain=domain, root_namespace=home)
     outbound, inbound = config.outbound_traffic_policy, config.inbound_traffic_policy
+    headers = config.default_config.proxy_headers if config.default_config else None
     detection = config.protocol_detection_timeout
     return Mesh(
         domain=domain,
@@ -49,6 +50,7 @@ def resolve(config: MeshConfig, home: str, domain: str) -> Mesh:
         ),
         proxy_http_port=config.proxy_http_port,
         h2_upgrade=config.h2_upgrade_policy is MeshH2UpgradePolicy.UPGRADE,
+        preserves_header_case=headers is not None and bool(headers.preserve_http1_header_case),
         access_log_file=config.access_log_file,
         access_log_format=config.access_log_format,
         access_log_json=config.access_log_encoding is AccessLogEncoding.JSON,

@@ -46,6 +46,8 @@ class Mesh(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     proxy_inbound_listen_port: int = 15006
     proxy_http_port: int = 0
     h2_upgrade: bool = False
+    preserves_header_case: bool = False
+    """Headers of HTTP/1 keep their case."""
     access_log_file: str = ""
     access_log_format: str = ""
     access_log_json: bool = False

@@ -21,6 +21,7 @@ _PROVIDED = LoadBalancing(balance=Balance.CLUSTER_PROVIDED)
 
 def catch_alls(snapshot: Snapshot, view: View) -> Iterator[Cluster]:
     """Yield BlackHoleCluster, PassthroughCluster and, where hosts are resolved, AllowAnyDynamicDNSCluster."""
+    case = snapshot.mesh.preserves_header_case
     yield Cluster(
         name=names.BLACK_HOLE,
         discovery=Discovery.STATIC,
@@ -32,7 +33,7 @@ def catch_alls(snapshot: Snapshot, view: View) -> Iterator[Cluster]:
         name=names.PASSTHROUGH,
         discovery=Discovery.ORIGINAL_DST,
         load_balancing=_PROVIDED,
-        http=HttpOptions(idle_timeout_ms=_IDLE_MS),
+        http=HttpOptions(idle_timeout_ms=_IDLE_MS, preserves_case=case),
         service=(names.PASSTHROUGH, names.PASSTHROUGH, ""),
     )
     if snapshot.scope(view).dynamic_dns:
@@ -55,6 +56,7 @@ def _dynamic(snapshot: Snapshot, view: View) -> Cluster:
         limits=Limits(connect_timeout_ms=snapshot.mesh.connect_timeout_ms),
         http=HttpOptions(
             idle_timeout_ms=_IDLE_MS,
+            preserves_case=snapshot.mesh.preserves_header_case,
             auto_sni=tls is not None and tls.auto_sni,
             auto_san=tls is not None and tls.auto_san,
         ),

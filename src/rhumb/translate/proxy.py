@@ -7,7 +7,7 @@ import msgspec
 from rhumb.ir.bundle import NameTable, Startup
 from rhumb.ir.cluster import Cluster
 from rhumb.ir.endpoint import LoadAssignment
-from rhumb.ir.listener import FilterChain, HttpConnectionManager, Listener
+from rhumb.ir.listener import Listener
 from rhumb.ir.patch import Added, Patched
 from rhumb.ir.route import HostOfRoute, RouteConfiguration
 from rhumb.ir.secret import Secret
@@ -18,9 +18,11 @@ from rhumb.snapshot.view import View
 from rhumb.translate import clusters, endpoints, gateway_servers, name_table, secrets
 from rhumb.translate.listeners import gateway as gateway_listeners
 from rhumb.translate.listeners import inbound, outbound
+from rhumb.translate.listening import asked, chains
 from rhumb.translate.memory import Memory
 from rhumb.translate.patches import ADDING, Patches
 from rhumb.translate.perspective import Perspective
+from rhumb.translate.profile import routed
 from rhumb.translate.routes import gateway as gateway_routes
 from rhumb.translate.routes.outbound import OutboundRoutes
 from rhumb.xds.types import XdsType
@@ -81,6 +83,9 @@ def translate(
     if part.is_common and part.kind is XdsType.RDS:
         yield "", tuple(patches.applied(_routes(seen, memory or Memory())))
         return
+    if part.is_common and part.kind is XdsType.LDS:
+        yield "", tuple(patches.applied((memory or Memory()).listen(seen).listeners))
+        return
     make = (_COMMON if part.is_common else _OWN).get(part.kind)
     made = make(seen) if make is not None else ()
     added = () if part.is_common else tuple(patches.added(part.kind))
@@ -116,22 +121,20 @@ def listeners(seen: Perspective) -> tuple[Listener, ...]:
 def _gateway_routes(seen: Perspective) -> Iterator[RouteConfiguration]:
     """Yield the route configurations that a gateway's listeners ask for."""
     by_route = gateway_servers.merge(seen).by_route()
-    for name in sorted(_asked(listeners(seen))):
-        yield gateway_routes.configuration(seen, name, by_route[name])
+    for name in sorted(set(asked(listeners(seen)))):
+        yield routed(seen, gateway_routes.configuration(seen, name, by_route[name]))
 
 
 def _routes(seen: Perspective, memory: Memory) -> Iterator[RouteConfiguration]:
     """Yield the route configurations that a sidecar's listeners ask for."""
     for found in _remembered(seen, memory).values():
-        yield _without_hosts(found) if takes_hosts_apart(seen.view) else found
+        yield _without_hosts(found) if takes_hosts_apart(seen.view) else routed(seen, found)
 
 
 def _remembered(seen: Perspective, memory: Memory) -> Mapping[str, RouteConfiguration]:
     """Return the outbound route configurations by name, and write down what they were made of."""
-    if memory.asked is None:
-        memory.asked = frozenset(_asked(outbound.listeners(seen)))
     made = OutboundRoutes(seen, memory.tables, memory.configurations, memory.news)
-    found = {name: made.configuration(name) for name in sorted(memory.asked)}
+    found = {name: made.configuration(name) for name in sorted(memory.listen(seen).asked)}
     memory.tables = made.tables
     memory.configurations = {n: one for n, one in found.items() if one is not None}
     return memory.configurations
@@ -150,7 +153,7 @@ def _hosts_of_routes(seen: Perspective, memory: Memory) -> MadeUnits:
     """Yield each virtual host as a unit; the very same values while nothing about it differs."""
     known, found = memory.hosts, {}
     for route, configuration in _remembered(seen, memory).items():
-        for host in configuration.virtual_hosts:
+        for host in routed(seen, configuration).virtual_hosts:
             name = f"{route}/{host.name}"
             before = known.get(name)
             if before is None or before[0].host is not host:
@@ -158,21 +161,6 @@ def _hosts_of_routes(seen: Perspective, memory: Memory) -> MadeUnits:
             found[name] = before
     memory.hosts = found
     yield from found.items()
-
-
-def _asked(found: Iterable[Listener]) -> set[str]:
-    return {
-        chain.filter.rds
-        for listener in found
-        for chain in _chains(listener)
-        if isinstance(chain.filter, HttpConnectionManager) and chain.filter.rds
-    }
-
-
-def _chains(listener: Listener) -> Iterator[FilterChain]:
-    yield from listener.chains
-    if listener.default_chain is not None:
-        yield listener.default_chain
 
 
 def _own_listeners(seen: Perspective) -> tuple[Listener, ...]:
@@ -191,7 +179,7 @@ def _secrets(
 
 def _credentials(found: Iterable[Listener], upstream: Iterable[Cluster]) -> Iterator[str]:
     for listener in found:
-        for chain in _chains(listener):
+        for chain in chains(listener):
             if chain.tls is not None:
                 yield from _delivered(chain.tls.certificates, chain.tls.validation)
     for cluster in upstream:
@@ -241,7 +229,6 @@ _OWN: Mapping[XdsType, Callable[[Perspective], Iterable[Made]]] = {
     XdsType.STARTUP: _startup,
 }
 _COMMON: Mapping[XdsType, Callable[[Perspective], Iterable[Made]]] = {
-    XdsType.LDS: outbound.listeners,
     XdsType.SDS: _common_secrets,
     XdsType.NDS: lambda seen: (name_table.name_table(seen.snapshot, seen.view),),
 }

@@ -182,6 +182,7 @@ def http_options(
         max_concurrent_streams=http.max_concurrent_streams if http else 0,
         keepalive_interval_ms=keepalive.interval.ms if keepalive and keepalive.interval else 0,
         keepalive_timeout_ms=keepalive.timeout.ms if keepalive and keepalive.timeout else 0,
+        preserves_case=mesh.preserves_header_case,
         auto_sni=tls is not None and tls.auto_sni,
         auto_san=tls is not None and tls.auto_san,
         outlier_codes=outlier.outlier_detection_http_error_codes if outlier else (),

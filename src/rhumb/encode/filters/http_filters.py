@@ -23,9 +23,12 @@ _ISTIO_HTTP_ALPN = "istio-http/1.1,istio"
 """Announces HTTP of any version: with no protocol in common the server looks at the first bytes."""
 
 
-def http_filter(kind: HttpFilterKind) -> HttpFilter:
-    """Spell a filter."""
-    return HttpFilter(name=kind.value, typed_config=pack(_SPELLED[kind]()))
+def http_filter(kind: HttpFilterKind, *, hides_debug_headers: bool = False) -> HttpFilter:
+    """Spell a filter; the router may be told to send no x-envoy-* headers."""
+    spelled = _SPELLED[kind]()
+    if isinstance(spelled, Router):
+        spelled.suppress_envoy_headers = hides_debug_headers
+    return HttpFilter(name=kind.value, typed_config=pack(spelled))
 
 
 def _alpn() -> SetFilterState:

@@ -10,7 +10,16 @@ from rhumb.model.kinds.mesh_config import (
     MeshOutboundTrafficPolicy,
     PathNormalization,
 )
-from rhumb.model.kinds.proxy_config import GatewayTopology, ProxyConfig
+from rhumb.model.kinds.proxy_config import (
+    ConnectionSettings,
+    GatewayTopology,
+    HeaderOptIn,
+    HeaderSwitch,
+    ProxyConfig,
+    ProxyHeaders,
+    ServerHeader,
+    SetClientCertDetails,
+)
 from rhumb.model.kinds.sidecar import (
     EgressListener,
     IngressListener,
@@ -81,20 +90,23 @@ _MESH_CONFIG = (
 )
 
 _PROXY_CONFIG = (
-    message("gatewayTopology")
+    message(
+        "gatewayTopology concurrency proxyMetadata proxyHeaders connectionSettings",
+        image=warned("has no effect: proxies are the installed Envoy, not images"),
+    )
     | _each(
         _BY_AGENT,
-        "configPath binaryPath drainDuration discoveryAddress proxyAdminPort concurrency "
-        "interceptionMode proxyMetadata statusPort terminationDrainDuration readinessProbe "
-        "holdApplicationUntilProxyStarts caCertificatesPem controlPlaneAuthPolicy meshId image "
+        "configPath binaryPath drainDuration discoveryAddress proxyAdminPort "
+        "interceptionMode statusPort terminationDrainDuration readinessProbe "
+        "holdApplicationUntilProxyStarts caCertificatesPem controlPlaneAuthPolicy meshId "
         "proxyBootstrapTemplatePath customConfigFile",
     )
     | _each(
         _BOOTSTRAP,
         "serviceCluster tracingServiceName statsdUdpAddress statNameLength "
         "envoyAccessLogService envoyMetricsService runtimeValues extraStatTags "
-        "proxyStatsMatcher privateKeyProvider proxyHeaders fileFlushInterval "
-        "fileFlushMinSizeKb statsCompression connectionSettings",
+        "proxyStatsMatcher privateKeyProvider fileFlushInterval "
+        "fileFlushMinSizeKb statsCompression",
     )
     | _each(_NO_TRACES, "tracing zipkinAddress")
     | _each(_GONE, "discoveryRefreshDelay envoyMetricsServiceAddress availabilityZone sds")
@@ -114,6 +126,27 @@ TABLE: Table = {
     PathNormalization: message("normalization"),
     ProxyConfig: _PROXY_CONFIG,
     GatewayTopology: message("numTrustedProxies forwardClientCertDetails proxyProtocol"),
+    ProxyHeaders: message(
+        "forwardedClientCert setCurrentClientCertDetails requestId server attemptCount "
+        "envoyDebugHeaders preserveHttp1HeaderCase xForwardedHost xForwardedPort",
+        metadataExchangeHeaders=warned("has no effect: peers are known by their certificates"),
+    ),
+    SetClientCertDetails: message("subject cert chain dns uri"),
+    HeaderSwitch: message("disabled"),
+    HeaderOptIn: message("enabled"),
+    ServerHeader: message("disabled value"),
+    ConnectionSettings: message(
+        "profile listenerPerConnectionBufferLimitBytes httpIdleTimeout httpMaxConnectionDuration "
+        "httpDrainTimeout httpRequestTimeout httpRequestHeadersTimeout httpStreamIdleTimeout "
+        "httpMaxStreamDuration httpMaxConcurrentStreams http2InitialStreamWindowSize "
+        "http2InitialConnectionWindowSize httpHeadersWithUnderscoresAction httpMergeSlashes "
+        "httpPathWithEscapedSlashesAction",
+        clusterPerConnectionBufferLimitBytes=warned("has no effect, as in Istio"),
+        listenerConnectionLimit=warned("has no effect, as in Istio"),
+        globalDownstreamConnectionLimit=warned(
+            "has no effect: proxies have no limit", "use an EnvoyFilter on BOOTSTRAP"
+        ),
+    ),
     Empty: {},
     Sidecar: message("workloadSelector ingress egress inboundConnectionPool outboundTrafficPolicy"),
     IngressListener: message("port bind captureMode defaultEndpoint tls connectionPool"),

@@ -3,6 +3,7 @@
 import msgspec
 
 from rhumb.ir.listener import (
+    CertificateDetails,
     ClientCertificate,
     Direction,
     HttpConnectionManager,
@@ -15,22 +16,15 @@ from rhumb.ir.listener import (
 from rhumb.ir.policy import HashKind, HashPolicy
 from rhumb.ir.route import RouteConfiguration
 from rhumb.model.kinds.destination_rule import DestinationRule, TrafficPolicy
-from rhumb.model.kinds.proxy_config import ForwardClientCertDetails, GatewayTopology
+from rhumb.model.kinds.proxy_config import GatewayTopology
 from rhumb.model.kinds.virtual_service import RouteDestination
 from rhumb.model.service import Port, Protocol, Resolution, Service
 from rhumb.translate import telemetry
 from rhumb.translate.perspective import Perspective
+from rhumb.translate.profile import CERTIFICATES, managed
 from rhumb.translate.routes.actions import cluster_of
 
 _BOTH = (HttpFilterKind.FAULT, HttpFilterKind.CORS, HttpFilterKind.ROUTER)
-_CERTIFICATES = {
-    ForwardClientCertDetails.UNDEFINED: ClientCertificate.REPLACE,
-    ForwardClientCertDetails.SANITIZE: ClientCertificate.SANITIZE,
-    ForwardClientCertDetails.FORWARD_ONLY: ClientCertificate.FORWARD,
-    ForwardClientCertDetails.APPEND_FORWARD: ClientCertificate.APPEND,
-    ForwardClientCertDetails.SANITIZE_SET: ClientCertificate.REPLACE,
-    ForwardClientCertDetails.ALWAYS_FORWARD_ONLY: ClientCertificate.ALWAYS_FORWARD,
-}
 
 
 def outbound_http(
@@ -48,7 +42,7 @@ def outbound_http(
     is sniffed knows HTTP inside mutual TLS from TCP.
     """
     filters = _BOTH if not offers_istio else (HttpFilterKind.ALPN, *_BOTH)
-    return HttpConnectionManager(
+    made = HttpConnectionManager(
         stat_prefix=f"outbound_{listener};",
         direction=Direction.OUTBOUND,
         rds=rds,
@@ -60,6 +54,7 @@ def outbound_http(
         metrics=telemetry.outbound_metrics(seen),
         allows_absolute_url=protocol is Protocol.HTTP_PROXY,
     )
+    return managed(seen, made)
 
 
 def inbound_http(
@@ -72,7 +67,7 @@ def inbound_http(
     namespace: str,
 ) -> HttpConnectionManager:
     """Return the connection manager of an inbound HTTP chain."""
-    return HttpConnectionManager(
+    made = HttpConnectionManager(
         stat_prefix=f"inbound_{chain};",
         direction=Direction.INBOUND,
         routes=routes,
@@ -84,6 +79,7 @@ def inbound_http(
         access_logs=telemetry.access_logs(seen),
         metrics=telemetry.inbound_metrics(seen, host, namespace),
     )
+    return managed(seen, made)
 
 
 def gateway_http(
@@ -92,21 +88,22 @@ def gateway_http(
     """Return the connection manager of a gateway server: the first hop that can be trusted."""
     config = seen.mesh.config.default_config
     topology = (config.gateway_topology if config else None) or GatewayTopology()
-    return HttpConnectionManager(
+    made = HttpConnectionManager(
         stat_prefix=stat_prefix,
         direction=Direction.OUTBOUND,
         rds=rds,
         filters=_with_resolver(seen, _with_grpc_web(_BOTH, protocol)),
         use_remote_address=True,
         trusted_hops=topology.num_trusted_proxies,
-        client_certificate=_CERTIFICATES[topology.forward_client_cert_details],
-        includes_pem=True,
+        client_certificate=CERTIFICATES[topology.forward_client_cert_details],
+        certificate_details=CertificateDetails(pem=True),
         server_name="istio-envoy",
         accepts_http10=seen.view.capabilities.http10,
         path_normalization=_normalization(seen),
         access_logs=telemetry.access_logs(seen),
         metrics=telemetry.outbound_metrics(seen),
     )
+    return managed(seen, made)
 
 
 def inbound_tcp(seen: Perspective, *, cluster: str, host: str, namespace: str) -> TcpProxy:

@@ -27,6 +27,7 @@ from rhumb.translate.listeners.inbound_matches import MTLS_ANY
 from rhumb.translate.listeners.outbound_chains import connection
 from rhumb.translate.listeners.tls import server_tls
 from rhumb.translate.perspective import WILDCARD, WILDCARD_V6, Perspective
+from rhumb.translate.profile import buffer_bytes
 
 _HANDSHAKE_TIMEOUT_MS = 15_000
 """Istio's: a client that never finishes its handshake costs no memory for ever."""
@@ -65,6 +66,7 @@ def _listener(seen: Perspective, bind: str, port: int, servers: list[Served]) ->
         detection_timeout_ms=None,
         continues_on_timeout=False,
         chains=chains,
+        buffer_bytes=buffer_bytes(seen),
         access_logs=telemetry.listener_logs(seen),
         origin=tuple(dict.fromkeys(s.origin for s in servers)),
     )

@@ -16,6 +16,7 @@ from rhumb.snapshot.snapshot import EgressListener, Routing
 from rhumb.translate import names
 from rhumb.translate.listeners import filters
 from rhumb.translate.perspective import Perspective
+from rhumb.translate.profile import routed
 from rhumb.translate.routes.catch_all import catch_all_host
 from rhumb.translate.routes.domains import alternatives
 from rhumb.translate.routes.matching import MESH, applies_l4
@@ -88,7 +89,9 @@ def resolving_chain(seen: Perspective) -> FilterChain:
     return FilterChain(
         name=names.OUTBOUND_CATCH_ALL_HTTP_CHAIN,
         match=ConnectionMatch(protocols=PLAINTEXT_HTTP),
-        filter=filters.outbound_http(seen, listener=prefix, routes=routes, protocol=Protocol.HTTP),
+        filter=filters.outbound_http(
+            seen, listener=prefix, routes=routed(seen, routes), protocol=Protocol.HTTP
+        ),
     )
 
 
