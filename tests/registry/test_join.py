@@ -272,7 +272,8 @@ def test_an_entry_of_another_resolution_has_no_effect() -> None:
 def test_addresses_that_istio_gave_are_kept() -> None:
     text = ENTRY.replace("RESOLUTION", "DNS") + (
         "status: {addresses: [{value: 240.240.7.7, host: api.example.com},"
-        ' {value: "2001:2::7", host: api.example.com}]}\n'
+        ' {value: "2001:2::7", host: api.example.com}, {value: x, host: api.example.com},'
+        " {value: 240.240.7.8, host: other.example.com}]}\n"
     )
     service = catalog(text).services["api.example.com", "books"]
     assert service.auto_addresses == ("240.240.7.7", "2001:2::7")

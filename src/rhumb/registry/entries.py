@@ -76,7 +76,7 @@ def _given(status: Mapping[str, object]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     said = status.get("addresses")
     for one in said if isinstance(said, tuple) else ():
-        if isinstance(one, Mapping) and one.get("value"):
+        if isinstance(one, Mapping) and is_address(str(one.get("value"))):
             found.setdefault(str(one.get("host") or ""), []).append(str(one["value"]))
     return found
 

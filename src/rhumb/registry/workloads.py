@@ -120,12 +120,12 @@ def _health(status: Mapping[str, object], annotations: Mapping[str, str]) -> Hea
 
 
 def is_address(text: str) -> bool:
-    """Tell whether a text is an IP address."""
+    """Tell whether a text is an IP address that means the same everywhere (no `%eth0`)."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text
 
 
 def pairs(labels: Mapping[str, str]) -> Labels:
