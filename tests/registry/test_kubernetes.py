@@ -24,7 +24,7 @@ def service(yaml: str) -> Service:
         ("grpc", "", 80, Protocol.GRPC),
         ("grpc-web", "", 80, Protocol.GRPC_WEB),
         ("grpc-web-front", "", 80, Protocol.GRPC_WEB),
-        ("grpc-webby", "", 80, Protocol.GRPC),
+        ("grpc-webby", "", 80, Protocol.GRPC_WEB),
         ("https-a-b", "", 443, Protocol.HTTPS),
         ("tls", "", 443, Protocol.TLS),
         ("mongo", "", 1, Protocol.MONGO),
@@ -42,7 +42,8 @@ def service(yaml: str) -> Service:
         ("tcp", "kubernetes.io/h2c", 80, Protocol.HTTP2),
         ("tcp", "kubernetes.io/ws", 80, Protocol.HTTP),
         ("tcp", "kubernetes.io/wss", 80, Protocol.HTTPS),
-        ("http", "example.com/own", 80, Protocol.HTTP),
+        ("http", "example.com/own", 80, Protocol.AUTO),
+        ("http", "example.com/own", 3306, Protocol.TCP),
     ],
 )
 def test_the_protocol_of_a_port(

@@ -32,17 +32,15 @@ def declared(text: str) -> Protocol:
 
 
 def of_service_port(number: int, name: str, transport: str, app_protocol: str) -> Protocol:
-    """Return the protocol of a Kubernetes Service port (istio-api: protocol selection)."""
+    """Return the protocol of a Kubernetes Service port (istio-api: protocol selection).
+
+    An application protocol takes the place of the name, also one that is not known: then it is sniffed.
+    """
     if transport.upper() == "UDP":
         return Protocol.UDP
-    if app_protocol:
-        known = _APP_PROTOCOLS.get(app_protocol.lower())
-        if known is not None:
-            return known
-        found = _from_name(app_protocol)
-        if found is not Protocol.AUTO:
-            return found
-    found = _from_name(name)
+    if app_protocol.lower() in _APP_PROTOCOLS:
+        return _APP_PROTOCOLS[app_protocol.lower()]
+    found = _from_name(app_protocol or name)
     if found is Protocol.AUTO and number in _WELL_KNOWN_TCP:
         return Protocol.TCP
     return found
@@ -50,7 +48,7 @@ def of_service_port(number: int, name: str, transport: str, app_protocol: str) -
 
 def _from_name(name: str) -> Protocol:
     low = name.lower()
-    if low == "grpc-web" or low.startswith("grpc-web-"):
+    if low.startswith("grpc-web"):
         return Protocol.GRPC_WEB
     found = _NAMES.get(low.split("-", 1)[0], Protocol.AUTO)
     return Protocol.AUTO if found in (Protocol.HTTP_PROXY, Protocol.HBONE) else found
