@@ -14,7 +14,7 @@ from rhumb.model.proxy import Role
 from rhumb.snapshot.affects import EVERYTHING, Impact
 from rhumb.snapshot.snapshot import Scope, Snapshot
 from rhumb.snapshot.view import View
-from rhumb.translate.memory import Memory
+from rhumb.translate.memory import Memory, Shared
 from rhumb.translate.news import News
 from rhumb.translate.proxy import BY_HOST, Part
 from rhumb.xds.types import XdsType
@@ -97,6 +97,8 @@ class Parts:
         self._own: dict[str, dict[Part, None]] = {}
         """Parts that sidecars have of their own, by the hosts that they serve ("": all of them)."""
         self._others: dict[Part, None] = {}
+        self._shared: Shared = {}
+        """What parts of one view can share, in this snapshot."""
         self._broken: dict[Part, None] = {}
         """Parts that could not be translated: tried again whatever changes."""
 
@@ -127,6 +129,7 @@ class Parts:
     def move(self, snapshot: Snapshot, impact: Impact) -> set[View]:
         """Go on to another snapshot; return the sidecars whose own parts it may concern."""
         self.snapshot = snapshot
+        self._shared = {}
         for part in self._others:
             _happened(self._held[part], impact)
         touched = {}
@@ -175,7 +178,7 @@ class Parts:
     def _made(self, part: Part, before: _Held | None, hosts: Hosts) -> _Held:
         scope = self.snapshot.scope(part.view)
         try:
-            memory = _memory(part, before, scope)
+            memory = _memory(part, before, scope, self._shared)
             made = self._translator.translate(self.snapshot, part, hosts, memory)
             plans = [(unit, tuple(values)) for unit, values in made]
         except Exception as error:  # noqa: BLE001 - a defect in one type must not stop the others
@@ -269,17 +272,22 @@ def _same(one: Entry | None, other: Entry) -> bool:
     )
 
 
-def _memory(part: Part, before: _Held | None, scope: Scope) -> Memory:
+def _memory(part: Part, before: _Held | None, scope: Scope, shared: Shared) -> Memory:
     """Return what to begin a translation with: what was, and what differs since."""
     impact = before.since if before is not None else None
     if before is None or impact is None or impact.is_full:
-        return Memory()
+        return Memory(shared=shared)
     news = News(
         hosts=impact.seen(before.scope, scope),
-        rules_of_others=any(key.kind == "VirtualService" for key in impact.keys),
+        rules=any(key.kind == "VirtualService" for key in impact.keys),
         is_wide=part.kind in impact.wide,
     )
-    return before.memory.since(news, listens=XdsType.LDS in impact.types)
+    return before.memory.since(
+        news,
+        listens=XdsType.LDS in impact.types,
+        anywhere=XdsType.LDS in impact.wide,
+        shared=shared,
+    )
 
 
 def is_own(part: Part) -> bool:

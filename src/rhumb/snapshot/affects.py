@@ -128,8 +128,8 @@ class Impact(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def seen(self, before: Scope, after: Scope) -> frozenset[str]:
-        """Return the hosts whose services or DestinationRules are not as they were for a scope."""
-        found = frozenset(host for host, _ in self.services) | self.rules
+        """Return the hosts that are not as they were for a scope, in whatever way."""
+        found = self.hostnames
         return found if before is after else found | _differing(before, after)
 
     def hosts(self, kind: XdsType, before: Scope, after: Scope) -> frozenset[str] | None:

@@ -6,27 +6,54 @@ from types import MappingProxyType
 import msgspec
 
 from rhumb.ir.route import HostOfRoute, RouteConfiguration
+from rhumb.snapshot.view import View
+from rhumb.translate.listening import Listening, listening
 from rhumb.translate.news import EVERYTHING, News
+from rhumb.translate.perspective import Perspective
 from rhumb.translate.routes.virtual_hosts import HostTable
 
 Tables = Mapping[tuple[int, str], HostTable]
 """By port, and by the name of the route configuration where several share a port."""
+Shared = dict[View, Listening]
+"""What the views of one snapshot listen for, as far as it is known."""
 _NONE: Mapping[str, tuple[HostOfRoute, ...]] = MappingProxyType({})
 
 
 class Memory(msgspec.Struct, eq=False):
-    """Routes as they were translated last; whoever translates writes down what comes next."""
+    """Listeners and routes as they were translated last; who translates writes down what comes next."""
 
     news: News = EVERYTHING
     """What differs since."""
-    asked: frozenset[str] | None = None
-    """Route configurations that the listeners ask for; None: not known any more."""
+    shared: Shared = {}
+    listening: Listening | None = None
+    is_listening: bool = False
+    """Whether `listening` is as things are now."""
     tables: Tables = MappingProxyType({})
     configurations: Mapping[str, RouteConfiguration] = MappingProxyType({})
     hosts: Mapping[str, tuple[HostOfRoute, ...]] = _NONE
     """Virtual hosts that are resources of their own, by resource name."""
 
-    def since(self, news: News, *, listens: bool) -> "Memory":
-        """Return what to begin the next translation with; `listens`: listeners may be other ones."""
-        asked = None if listens else self.asked
-        return Memory(news, asked, self.tables, self.configurations, self.hosts)
+    def since(self, news: News, *, listens: bool, anywhere: bool, shared: Shared) -> "Memory":
+        """Return what to begin the next translation with.
+
+        `listens`: listeners may be other ones; `anywhere`: not those of the news alone.
+        """
+        return Memory(
+            news=news,
+            shared=shared,
+            listening=None if anywhere else self.listening,
+            is_listening=self.is_listening and not listens,
+            tables=self.tables,
+            configurations=self.configurations,
+            hosts=self.hosts,
+        )
+
+    def listen(self, seen: Perspective) -> Listening:
+        """Return what a view listens for, and write it down."""
+        if self.is_listening and self.listening is not None:
+            return self.listening
+        found = self.shared.get(seen.view)
+        if found is None:
+            found = self.shared[seen.view] = listening(seen, self.listening, self.news)
+        self.listening, self.is_listening = found, True
+        return found

@@ -7,9 +7,9 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     """What to look at again; everything else is as it was."""
 
     hosts: frozenset[str] = frozenset()
-    """Services that differ, came or went, and those whose DestinationRules differ."""
-    rules_of_others: bool = False
-    """Some VirtualService differs: it may be one that others delegate to."""
+    """Services that differ, came or went, also in their endpoints or DestinationRules."""
+    rules: bool = False
+    """Some VirtualService differs."""
     is_wide: bool = False
     """Anything may differ."""
 

@@ -4,7 +4,7 @@ A table is made from the one before where there is one: routes are translated ag
 that they were made of differs, and the domains only where hosts or services differ.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -25,6 +25,7 @@ HTTP_PORT = 80
 
 Maker = Key | tuple[str, int]
 """What has routes: a VirtualService, or a service's port that none mentions."""
+Placed = tuple[VirtualHost, Maker]
 Services = Mapping[str, Service]
 
 
@@ -58,7 +59,8 @@ class HostTable:
         listener: EgressListener,
         services: tuple[Service, ...],
         made: Mapping[Maker, _Made],
-        placed: Iterable[tuple[VirtualHost, Maker]],
+        placed: Iterable[Placed],
+        claims: "_Claims | None" = None,
     ) -> None:
         self.listener = listener
         self.services = services
@@ -67,6 +69,8 @@ class HostTable:
         self.placed = tuple(placed)
         """Each virtual host with what its routes are of."""
         self.hosts = tuple(host for host, _ in self.placed)
+        self.claims = claims
+        """None where some domain was wanted twice."""
         self._by_domain: dict[str, VirtualHost] | None = None
 
     @property
@@ -75,6 +79,16 @@ class HostTable:
         if self._by_domain is None:
             self._by_domain = {domain: host for host in self.hosts for domain in host.domains}
         return self._by_domain
+
+
+class _Claims(msgspec.Struct, frozen=True, eq=False):
+    """Who has which domains, while nobody wants those of another."""
+
+    services: Mapping[str, Service]
+    """Those that the listener serves, by host name."""
+    routed: frozenset[str]
+    """Hosts of VirtualServices."""
+    domains: frozenset[str]
 
 
 NO_HOSTS = HostTable(EgressListener(), (), {}, ())
@@ -110,15 +124,27 @@ class _Builder:
         self._asked: set[str] = set()
         self._made: dict[Maker, _Made] = {}
         self._known: Mapping[str, VirtualHost] = {}
+        self._claimed: list[str] = []
+        self._is_disputed = False
         self._setting = Setting(seen, port, self._service)
 
     def table(self) -> HostTable:
         """Return the table."""
-        placed = self._followed()
-        if placed is None:
+        found = self._followed()
+        if found is None:
+            self._made.clear()
             self._known = {host.name: host for host in self._before.hosts}
-            placed = sorted(self._placed(), key=lambda place: place[0].name)
-        return HostTable(self._listener, self._seen.scope.services, self._made, placed)
+            placed = sorted(self._placed(), key=_by_name)
+            found = placed, self._claims()
+        scope = self._seen.scope
+        return HostTable(self._listener, scope.services, self._made, *found)
+
+    def _claims(self) -> _Claims | None:
+        services = {s.hostname: s for s in self._listener.services}
+        if self._is_disputed or any(s.external_name for s in self._seen.scope.services):
+            return None
+        routed = frozenset(h.lower() for r in self._listener.routing for h in r.spec.hosts)
+        return _Claims(services, routed, frozenset(self._claimed))
 
     # --- routes --------------------------------------------------------------------------
 
@@ -151,46 +177,102 @@ class _Builder:
         found = self._before.made.get(maker)
         if found is None or found.source is not source:
             return None
-        if found.delegates and self._news.rules_of_others:
+        if found.delegates and self._news.rules:
             return None
         return found if self._news.hosts.isdisjoint(found.asked) else None
 
     # --- virtual hosts -------------------------------------------------------------------
 
-    def _followed(self) -> Iterable[tuple[VirtualHost, Maker]] | None:
-        """Return the virtual hosts of the table before with their routes as they are now.
+    def _followed(self) -> tuple[Iterable[Placed], _Claims | None] | None:
+        """Return the virtual hosts of the table before with what differs put in its place.
 
-        None where hosts or services are not the same: then domains may belong to others.
+        None where domains may belong to others than before: hosts of VirtualServices differ, or a
+        service whose domains are not its own alone.
         """
         before, routing = self._before, self._listener.routing
         earlier = before.listener.routing
+        if len(routing) != len(earlier) or not all(map(_same_hosts, routing, earlier)):
+            return None
+        placed: Sequence[Placed] = before.placed
+        claims = before.claims
         if not (
             _identical(self._listener.services, before.listener.services)
             and _identical(self._seen.scope.services, before.services)
-            and len(routing) == len(earlier)
-            and all(map(_same_hosts, routing, earlier))
         ):
-            return None
+            amended = self._amended()
+            if amended is None:
+                return None
+            placed, claims = amended
         for each in routing:
             old = before.made.get(each.resource.key)
             if old is not None and bool(self._of_rules(each)) != bool(old.routes):
                 return None
-        for old in before.made.values():
-            if isinstance(old.source, Service):
-                self._of_service(old.source, old.number)
-        fresh = {m for m, made in self._made.items() if made is not before.made[m]}
+        for _, maker in placed:
+            if isinstance(maker, tuple) and maker not in self._made:
+                source = before.made[maker].source
+                assert isinstance(source, Service)
+                self._of_service(source, maker[1])
+        fresh = {m for m, made in self._made.items() if made is not before.made.get(m)}
         if not fresh:
-            return before.placed
+            return placed, claims
         return [
-            (self._replaced(place[0], place[1]), place[1]) if place[1] in fresh else place
-            for place in before.placed
-        ]
+            (self._replaced(*place), place[1])
+            if place[1] in fresh and place[0].routes is not self._made[place[1]].routes
+            else place
+            for place in placed
+        ], claims
+
+    def _amended(self) -> tuple[list[Placed], _Claims] | None:
+        """Return the virtual hosts after some services changed that no VirtualService is about."""
+        claims, port, news = self._before.claims, self._port, self._news.hosts
+        if claims is None or not port or any(h.lower() in claims.routed for h in news):
+            return None
+        now = {s.hostname: s for s in self._listener.services if s.hostname in news}
+        gone = {host: s for host in news if (s := claims.services.get(host)) is not None}
+        services = {h: s for h, s in claims.services.items() if h not in news} | now
+        listed = tuple(services.get(s.hostname) for s in self._listener.services)
+        if len(listed) != len(services) or not _identical(listed, self._listener.services):
+            return None
+        if not _plain(claims.routed, (*now.values(), *gone.values())):
+            return None
+        domains_left = claims.domains.difference(
+            domain.lower()
+            for service in gone.values()
+            if any(_http_ports(service, port))
+            for domain in self._domains(service)[0]
+        )
+        placed = [place for place in self._before.placed if _hostname(place[1]) not in news]
+        fresh: list[str] = []
+        for service in now.values():
+            if not any(_http_ports(service, port)):
+                continue
+            wanted = self._domains(service)[0]
+            fresh += [domain.lower() for domain in wanted]
+            for served in _http_ports(service, port):
+                maker = self._of_service(service, served.number)
+                host = VirtualHost(
+                    name=f"{service.hostname}:{served.number}",
+                    domains=tuple(wanted),
+                    routes=self._made[maker].routes,
+                )
+                placed.append((host, maker))
+        unique = frozenset(fresh)
+        if len(unique) != len(fresh) or not unique.isdisjoint(domains_left):
+            return None
+        placed.sort(key=_by_name)
+        return placed, _Claims(services, claims.routed, domains_left | unique)
+
+    def _domains(self, service: Service) -> tuple[list[str], list[str]]:
+        seen = self._seen
+        return domains.of_service(
+            service, seen.aliases(service), seen.addresses(service), seen.view, 0
+        )
 
     def _replaced(self, host: VirtualHost, maker: Maker) -> VirtualHost:
         routes = self._made[maker].routes
         return VirtualHost(name=host.name, domains=host.domains, routes=routes)
 
-    def _placed(self) -> Iterator[tuple[VirtualHost, Maker]]:
+    def _placed(self) -> Iterator[Placed]:
         seen, port = self._seen, self._port
         services = {s.hostname: s for s in self._listener.services if not port or s.port(port)}
         groups = list(self._groups(services))
@@ -203,7 +285,8 @@ class _Builder:
         taken: set[str] = set()
         for group in groups:
             for host in group.hosts:
-                free = claimed.claim(domains.with_port(host.lower(), 0))
+                wanted = list(domains.with_port(host.lower(), 0))
+                free = self._claim(claimed, wanted, ())
                 yield from self._host(group, host.lower(), free, taken)
             for service in group.services:
                 all_domains, spellings = domains.of_service(
@@ -213,8 +296,16 @@ class _Builder:
                     seen.view,
                     0 if port else group.port,
                 )
-                free = claimed.claim(all_domains, spellings)
+                free = self._claim(claimed, all_domains, spellings)
                 yield from self._host(group, service.hostname, free, taken)
+
+    def _claim(
+        self, claimed: domains.Claimed, wanted: Sequence[str], spellings: Sequence[str]
+    ) -> tuple[str, ...]:
+        free = claimed.claim(wanted, spellings)
+        self._is_disputed = self._is_disputed or len(free) != len(wanted)
+        self._claimed += [domain.lower() for domain in free]
+        return free
 
     def _host(
         self,
@@ -222,7 +313,7 @@ class _Builder:
         host: str,
         free: tuple[str, ...],
         taken: set[str],
-    ) -> Iterator[tuple[VirtualHost, Maker]]:
+    ) -> Iterator[Placed]:
         found = _shown(free, group, self._port)
         name = f"{host}:{group.port}"
         if name in taken or not found:
@@ -259,6 +350,25 @@ class _Builder:
             for served in _http_ports(service, port):
                 maker = self._of_service(service, served.number)
                 yield _Group(served.number, (), (service,), maker)
+
+
+def _by_name(place: Placed) -> str:
+    return place[0].name
+
+
+def _hostname(maker: Maker) -> str:
+    return maker[0] if isinstance(maker, tuple) else ""
+
+
+def _plain(routed: Iterable[str], services: Iterable[Service]) -> bool:
+    """Tell whether services are no other names of others, and no host covers them or is covered."""
+    wild = [host for host in routed if hosts.is_wildcard(host)]
+    return not any(
+        service.external_name
+        or hosts.is_wildcard(service.hostname)
+        or any(hosts.covers(host, service.hostname) for host in wild)
+        for service in services
+    )
 
 
 def _same_hosts(one: Routing, other: Routing) -> bool:
