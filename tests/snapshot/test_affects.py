@@ -47,6 +47,24 @@ spec: {{address: {address}, labels: {{app: {app}}}, serviceAccount: "{account}",
 """
 
 
+def pod(app: str, ready: str = "True", *, node: str = "n") -> str:
+    return f"""---
+apiVersion: v1
+kind: Pod
+metadata: {{name: one, namespace: a, labels: {{app: {app}}}}}
+spec: {{nodeName: {node}}}
+status: {{phase: Running, podIP: 1.1.1.1, conditions: [{{type: Ready, status: "{ready}"}}]}}
+"""
+
+
+def node(zone: str) -> str:
+    return f"""---
+apiVersion: v1
+kind: Node
+metadata: {{name: n, labels: {{topology.kubernetes.io/zone: {zone}}}}}
+"""
+
+
 def known(yaml: str) -> ResourceSet:
     resources, findings = parse(yaml)
     assert not findings, [f.text() for f in findings]
@@ -70,6 +88,11 @@ def step(before: str, after: str) -> tuple[World, World]:
         (workload("db"), workload("db", address="1.1.1.2"), {CDS, EDS, LDS, NDS}),
         (workload("dns"), workload("dns", address="1.1.1.2"), {CDS, EDS}),
         (workload("none"), workload("none", address="1.1.1.2"), set()),
+        (pod("web"), pod("web", "False"), {EDS}),
+        (pod("web"), pod("web", node="m"), {EDS}),
+        (pod("db"), pod("db", "False"), {CDS, EDS, LDS, NDS}),
+        (pod("none"), pod("none", "False"), set()),
+        (pod("web") + node("x"), pod("web") + node("y"), {EDS}),
     ],
 )
 def test_endpoints_are_eds_unless_something_is_made_of_them(
