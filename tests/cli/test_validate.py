@@ -119,6 +119,14 @@ def test_the_order_of_the_arguments_does_not_matter(tmp_path: Path) -> None:
     assert len(json.loads(said.pop())) == 3 + 3 + 4
 
 
+def test_several_paths_may_follow_one_option(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.yaml").write_text(GOOD.replace("name: a", f"name: {name}"))
+    result = run("-f", *(str(tmp_path / f"{name}.yaml") for name in ("a", "b", "c")), "-o", "json")
+    assert "3 accepted" in result.stderr
+    assert json.loads(result.stdout) == []
+
+
 def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(GOOD)
     assert run("-f", str(tmp_path), "-f", str(tmp_path / "a.yaml")).exit_code == 0

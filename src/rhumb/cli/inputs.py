@@ -15,6 +15,13 @@ _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 STANDARD_INPUT = "-"
 
 
+def named(paths: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    """Join the paths after `-f` and those without. Raises click.UsageError when there is none."""
+    if not paths + more:
+        raise click.UsageError("Missing option '-f' / '--file'.")
+    return paths + more
+
+
 def texts(paths: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     """Yield the name and content of each configuration file, once and in order; `-` is standard input.
 

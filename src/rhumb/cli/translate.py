@@ -31,10 +31,10 @@ def _types(_context: click.Context, _option: click.Parameter, said: str) -> tupl
     "--file",
     "paths",
     multiple=True,
-    required=True,
     metavar="PATH",
     help="File or directory (with all below it), - for standard input; may be repeated.",
 )
+@click.argument("more", nargs=-1, metavar="[PATH]...")
 @click.option(
     "--node", metavar="FILE", help="The proxy: an Envoy Node in JSON; - for standard input."
 )
@@ -64,6 +64,7 @@ def _types(_context: click.Context, _option: click.Parameter, said: str) -> tupl
 )
 def command(
     paths: tuple[str, ...],
+    more: tuple[str, ...],
     node: str | None,
     workload: str | None,
     kinds: tuple[XdsType, ...],
@@ -84,6 +85,7 @@ def command(
     warnings; 1 when an object is rejected (the others are translated); 2 when
     nothing could be translated.
     """
+    paths = inputs.named(paths, more)
     if (node is None) == (workload is None):
         raise click.UsageError("give either --node FILE or --workload NAME.NAMESPACE")
     if (*paths, node, mesh_config).count(inputs.STANDARD_INPUT) > 1:

@@ -17,10 +17,10 @@ from rhumb.model.finding import Finding, Level
     "--file",
     "paths",
     multiple=True,
-    required=True,
     metavar="PATH",
     help="File or directory (with all below it), - for standard input; may be repeated.",
 )
+@click.argument("more", nargs=-1, metavar="[PATH]...")
 @click.option(
     "-n", "--namespace", default="default", show_default=True, help="For objects that name none."
 )
@@ -31,13 +31,13 @@ from rhumb.model.finding import Finding, Level
     default="text",
     help="Format of the findings.",
 )
-def command(paths: tuple[str, ...], namespace: str, output: str) -> None:
+def command(paths: tuple[str, ...], more: tuple[str, ...], namespace: str, output: str) -> None:
     """Check configuration files by the rules of Istio's API.
 
     Prints one line for each finding. Exit code: 0 when every object is accepted, with or without
     warnings; 1 when one is rejected; 2 when the check itself could not run.
     """
-    loaded = loading.load(inputs.texts(paths), namespace=namespace)
+    loaded = loading.load(inputs.texts(inputs.named(paths, more)), namespace=namespace)
     findings = loading.ordered((*loaded.findings, *loading.fights(loaded.world)))
     if output == "json":
         rows = [_row(finding) for finding in findings]
