@@ -47,7 +47,7 @@ spec: {{address: {address}, labels: {{app: {app}}}, serviceAccount: "{account}",
 """
 
 
-def pod(app: str, ready: str = "True", *, node: str = "n") -> str:
+def pod(app: str, ready: str = "True", *, node: str = "node-1") -> str:
     return f"""---
 apiVersion: v1
 kind: Pod
@@ -61,7 +61,7 @@ def node(zone: str) -> str:
     return f"""---
 apiVersion: v1
 kind: Node
-metadata: {{name: n, labels: {{topology.kubernetes.io/zone: {zone}}}}}
+metadata: {{name: node-1, labels: {{topology.kubernetes.io/zone: {zone}}}}}
 """
 
 
@@ -89,7 +89,7 @@ def step(before: str, after: str) -> tuple[World, World]:
         (workload("dns"), workload("dns", address="1.1.1.2"), {CDS, EDS}),
         (workload("none"), workload("none", address="1.1.1.2"), set()),
         (pod("web"), pod("web", "False"), {EDS}),
-        (pod("web"), pod("web", node="m"), {EDS}),
+        (pod("web"), pod("web", node="node-2"), {EDS}),
         (pod("db"), pod("db", "False"), {CDS, EDS, LDS, NDS}),
         (pod("none"), pod("none", "False"), set()),
         (pod("web") + node("x"), pod("web") + node("y"), {EDS}),
