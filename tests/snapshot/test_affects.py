@@ -92,7 +92,7 @@ def step(before: str, after: str) -> tuple[World, World]:
         (pod("web"), pod("web", node="node-2"), {EDS}),
         (pod("db"), pod("db", "False"), {CDS, EDS, LDS, NDS}),
         (pod("none"), pod("none", "False"), set()),
-        (pod("web") + node("x"), pod("web") + node("y"), {EDS}),
+        (pod("web") + node("eu-1"), pod("web") + node("eu-2"), {EDS}),
     ],
 )
 def test_endpoints_are_eds_unless_something_is_made_of_them(
