@@ -55,6 +55,7 @@ class Block:
                 self.number = number
                 self._ports = range(first + 1, first + BLOCK)
                 self._given: set[int] = set()
+                self._claims: dict[int, socket.socket] = {}
                 return
         raise RhumbError(
             f"no ports are left between {FIRST} and {LAST}",
@@ -64,14 +65,15 @@ class Block:
     def close(self) -> None:
         """Let another mesh have it."""
         self._mark.close()
+        self.give_back(list(self._claims))
 
     def take(self, wish: int = 0) -> int:
         """Return a port that nobody listens on: the wish if it is one. Raises RhumbError when there is none."""
-        wished = [wish] if wish >= _UNPRIVILEGED else []
+        wished = [wish] if wish >= _UNPRIVILEGED and self._claim(wish) else []
         for port in chain(wished, self._ports):
             if port in self._given:
                 continue
-            found = _bound(port)
+            found = _bound(port, waiting=True)
             if found is None:
                 continue
             found.close()
@@ -84,12 +86,34 @@ class Block:
 
     def give_back(self, ports: Iterable[int]) -> None:
         """Let ports be taken again."""
-        self._given.difference_update(ports)
+        for port in ports:
+            self._given.discard(port)
+            claim = self._claims.pop(port, None)
+            if claim is not None:
+                claim.close()
+
+    def _claim(self, port: int) -> bool:
+        """Tell other meshes that a port outside the block is ours, until programs listen; False: another has."""
+        if port in self._claims:
+            return True
+        claim = socket.socket(socket.AF_UNIX)
+        if sys.platform == "linux":  # elsewhere there are no names that go with their socket
+            try:
+                claim.bind(f"\0rhumb-port-{port}")
+            except OSError:
+                claim.close()
+                return False
+        self._claims[port] = claim
+        return True
 
 
-def _bound(port: int) -> socket.socket | None:
-    """Return a socket with this port; None when somebody has it, at this or at every address."""
+def _bound(port: int, *, waiting: bool = False) -> socket.socket | None:
+    """Return a socket with this port; None when somebody has it, at this or at every address.
+
+    `waiting`: connections that have ended, and wait for stragglers, do not count.
+    """
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, waiting)
     try:
         made.bind((ADDRESS, port))
     except OSError as error:
