@@ -18,6 +18,17 @@ _OLD = re.compile(r"^envoy\..*\bv2(alpha\d*)?\.")
 """Names of the API that Envoy no longer speaks; the wheel still carries them."""
 
 
+_WRONG = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What protobuf's reader raises on values of unexpected types, besides its own ParseError."""
+
+
 class UnknownTypeError(Exception):
     """A type URL that stands for no message of Envoy's API."""
 
@@ -62,7 +73,7 @@ def parse(value: dict[str, object], made: type[Message], *, lenient: bool = Fals
         message_class(url.rpartition("/")[2])
     try:
         return ParseDict(value, made(), ignore_unknown_fields=lenient)
-    except (TypeError, ValueError, RecursionError) as error:
+    except _WRONG as error:
         raise ParseError(str(error)) from error
 
 
