@@ -13,7 +13,7 @@ import dns.rdatatype
 import pytest
 
 from rhumb.agent.dns import DnsProxy
-from rhumb.agent.dns_names import Host, Names, expand
+from rhumb.agent.dns_names import Host, Names, expand, search_domains
 from rhumb.agent.dns_upstream import Upstream, nameservers
 
 HOSTS = (
@@ -231,6 +231,33 @@ async def _turns() -> None:
 
 def test_every_address_of_a_headless_service_comes_first_at_times() -> None:
     asyncio.run(_turns())
+
+
+class Cluster(Outside):
+    """Knows one Service of Kubernetes, as its own DNS does."""
+
+    async def __call__(self, data: bytes, tcp: bool) -> bytes | None:
+        name = dns.message.from_wire(data).question[0].name.to_text()
+        if name == "web.books.svc.cluster.local.":
+            return await super().__call__(data, tcp)
+        self.asked.append((name, tcp))
+        missing = dns.message.make_response(dns.message.from_wire(data))
+        missing.set_rcode(dns.rcode.NXDOMAIN)
+        return missing.to_wire()
+
+
+async def _for_envoy() -> None:
+    cluster = Cluster()
+    made = DnsProxy("test", cluster, search=search_domains("books", "cluster.local"))
+    made.update(Names())
+    for name in ("web", "web.books", "web.books.svc", "web.books.svc.cluster.local"):
+        assert addresses(await ask(made, name)) == {"93.184.0.1"}, name
+    assert (await ask(made, "gone")).rcode() is dns.rcode.NXDOMAIN
+    assert (await ask(made, ".".join(["a" * 60] * 4))).rcode() is dns.rcode.NXDOMAIN
+
+
+def test_envoy_asks_for_short_names_as_any_program_does() -> None:
+    asyncio.run(_for_envoy())
 
 
 def many() -> DnsProxy:

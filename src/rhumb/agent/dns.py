@@ -34,15 +34,22 @@ class DnsProxy:
     """Answers on one UDP and one TCP socket; SERVFAIL before the first table has come.
 
     Without `forward` there is no outside: what the table does not know below the mesh's own domain
-    does not exist.
+    does not exist. Names that the outside does not know are asked again with each domain of `search`
+    appended, for clients that have no such list of their own.
     """
 
     def __init__(
-        self, name: str, forward: Forward | None = None, domain: str = "cluster.local"
+        self,
+        name: str,
+        forward: Forward | None = None,
+        domain: str = "cluster.local",
+        *,
+        search: tuple[str, ...] = (),
     ) -> None:
         self._name = name
         self._forward = forward
         self._domain = f".{domain}"
+        self._search = search
         self._names: Names | None = None
         self._nursery = Nursery(f"dns/{name}")
         self._transport: asyncio.DatagramTransport | None = None
@@ -116,14 +123,49 @@ class DnsProxy:
         return f".{name.to_text(omit_final_dot=True)}".lower().endswith(self._domain)
 
     async def _outside(self, data: bytes, query: dns.message.Message, *, tcp: bool) -> bytes:
-        found: bytes | None = None
+        found = await self._ask(data, tcp=tcp)
+        asked = query.question[0] if query.question else None
+        if self._search and asked is not None and asked.rdtype in _ADDRESSES and _is_empty(found):
+            for domain in self._search:
+                longer = await self._longer(query, domain, tcp=tcp)
+                if longer is not None:
+                    return _wire(longer, query, tcp=tcp)
+        return found or _failure(query, dns.rcode.SERVFAIL)
+
+    async def _ask(self, data: bytes, *, tcp: bool) -> bytes | None:
+        if self._forward is None:
+            return None
         try:
-            if self._forward is not None:
-                async with asyncio.timeout(_FORWARD_S):
-                    found = await self._forward(data, tcp)
+            async with asyncio.timeout(_FORWARD_S):
+                return await self._forward(data, tcp)
         except (OSError, TimeoutError) as error:
             _log.debug("name not resolved outside", extra={"workload": self._name, "error": error})
-        return found or _failure(query, dns.rcode.SERVFAIL)
+            return None
+
+    async def _longer(
+        self, query: dns.message.Message, domain: str, *, tcp: bool
+    ) -> dns.message.Message | None:
+        """Return the answer for a name with a domain appended, as an alias; None when there is none."""
+        asked = query.question[0]
+        try:
+            whole = asked.name.relativize(dns.name.root) + dns.name.from_text(domain)
+        except dns.name.NameTooLong:
+            return None
+        found = await self._ask(dns.message.make_query(whole, asked.rdtype).to_wire(), tcp=tcp)
+        if found is None or _is_empty(found):
+            return None
+        answer = dns.message.make_response(query, recursion_available=True)
+        alias = dns.rrset.from_text(asked.name, TTL_S, "IN", "CNAME", whole.to_text())
+        answer.answer = [alias, *dns.message.from_wire(found).answer]
+        return answer
+
+
+def _is_empty(answer: bytes | None) -> bool:
+    """Tell whether an answer names nothing at all."""
+    try:
+        return answer is None or not dns.message.from_wire(answer).answer
+    except dns.exception.DNSException:
+        return True
 
 
 def _answer(query: dns.message.Message, found: Found) -> dns.message.Message:

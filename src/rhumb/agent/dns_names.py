@@ -85,5 +85,10 @@ def expand(hosts: Iterable[Host], namespace: str, domain: str) -> Names:
                 forms.append(host.short_name.lower())
             for form in forms:
                 short.setdefault(form, host.addresses)
-    search = (f".{namespace}.svc.{domain}", f".svc.{domain}", f".{domain}")
+    search = tuple(f".{suffix}" for suffix in search_domains(namespace, domain))
     return Names(exact={**short, **exact}, wildcards=wildcards, search=search)
+
+
+def search_domains(namespace: str, domain: str) -> tuple[str, ...]:
+    """Return the domains that Kubernetes has resolvers of a namespace append to names."""
+    return (f"{namespace}.svc.{domain}", f"svc.{domain}", domain)

@@ -17,7 +17,7 @@ from rhumb.agent.ca_client import CaClient
 from rhumb.agent.certificates import CertificateKeeper
 from rhumb.agent.control import ControlStream
 from rhumb.agent.dns import DnsProxy, Forward
-from rhumb.agent.dns_names import Host, Names, expand
+from rhumb.agent.dns_names import Host, Names, expand, search_domains
 from rhumb.agent.envoy import Envoy
 from rhumb.agent.health import HealthProbe, RunCommand, commands
 from rhumb.agent.settings import Probe, SidecarSettings
@@ -86,7 +86,12 @@ class Sidecar:
             settings, self.keeper, on_names=self._names, on_startup=self._told
         )
         self.dns = DnsProxy(settings.name, forward, settings.domain)
-        self._upstream_dns = DnsProxy(settings.name, forward, settings.domain)
+        self._upstream_dns = DnsProxy(
+            settings.name,
+            forward,
+            settings.domain,
+            search=search_domains(settings.namespace, settings.domain),
+        )
         self._upstream_dns.update(Names())
         self.envoy = Envoy(
             settings,
