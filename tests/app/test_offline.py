@@ -441,7 +441,7 @@ def worlds(draw: st.DrawFn, at_least: int = 3) -> list[tuple[str, bytes]]:
     """Return files, one object each."""
     found = []
     for number, (version, kind, spec) in enumerate(
-        draw(st.lists(_spec(), min_size=at_least, max_size=25))
+        draw(st.lists(_spec(), min_size=at_least, max_size=18))
     ):
         letter = {"Service": "s", "Gateway": "g"}.get(kind, "o")
         said = {
@@ -464,6 +464,7 @@ PROXIES = [
 ]
 
 
+@pytest.mark.timeout(120)
 @settings(
     max_examples=200,
     deadline=None,
@@ -533,3 +534,50 @@ def test_files_streams_and_json_change_nothing(case: Path) -> None:
             MessageToDict(message(value), preserving_proto_field_name=True)
             for value in sorted(values, key=lambda each: each.name)
         ]
+
+
+_KEYS = (
+    "NAMESPACE",
+    "LABELS",
+    "INSTANCE_IPS",
+    "INTERCEPTION_MODE",
+    "POD_PORTS",
+    "NETWORK",
+    "CLUSTER_ID",
+    "HTTP_PROXY_PORT",
+    "DNS_CAPTURE",
+    "ISTIO_VERSION",
+    "SERVICE_ACCOUNT",
+    "WORKLOAD_NAME",
+    "NODE_NAME",
+    "PROXY_CONFIG",
+    "ANNOTATIONS",
+    "RHUMB_BIND",
+    "WORKLOAD_ENTRY",
+    "IDLE_TIMEOUT",
+    "PLATFORM_METADATA",
+)
+_VALUES = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=8),
+        st.sampled_from(["10.2.0.1", "10.2.0.1,fd00::1", "::", "true", "NONE", "[]", "[{}]", "5s"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(_KEYS), _VALUES, max_size=6),
+    st.sampled_from(["sidecar", "router"]),
+)
+def test_whatever_a_proxy_says_of_itself_it_is_served(metadata: dict[str, Any], kind: str) -> None:
+    loaded = load([("a.yaml", SERVICES), ("b.yaml", GATEWAY)])
+    found = configuration(loaded.world, said(kind, **metadata))
+    assert not [f.text() for f in found.findings if f.level is Level.ERROR]
