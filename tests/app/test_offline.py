@@ -436,12 +436,15 @@ def _spec() -> st.SearchStrategy[tuple[str, str, dict[str, Any]]]:
     )
 
 
+_SPECS = _spec()
+
+
 @st.composite
 def worlds(draw: st.DrawFn, at_least: int = 3) -> list[tuple[str, bytes]]:
     """Return files, one object each."""
     found = []
     for number, (version, kind, spec) in enumerate(
-        draw(st.lists(_spec(), min_size=at_least, max_size=18))
+        draw(st.lists(_SPECS, min_size=at_least, max_size=18))
     ):
         letter = {"Service": "s", "Gateway": "g"}.get(kind, "o")
         said = {
