@@ -112,7 +112,8 @@ def test_the_program_has_a_terminal_of_this_size_that_controls_it(mesh: Mesh) ->
 def test_ctrl_c_ends_what_runs_and_not_the_shell(mesh: Mesh) -> None:
     with window(mesh, *SHELL) as shell:
         shell.wait_for("> ")
-        shell.type("echo on; sleep 60\n")
+        # The program itself says that it is in the foreground.
+        shell.type("sh -c 'echo on; exec sleep 60'\n")
         shell.wait_for("on\r\n")
         shell.type("\x03")
         shell.wait_for("> ")
