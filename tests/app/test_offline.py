@@ -88,6 +88,11 @@ def test_routes_and_endpoints_are_there_in_full() -> None:
     assert not found.findings
 
 
+def test_virtual_hosts_are_in_their_tables_for_who_takes_them_apart_too() -> None:
+    apart, whole = made(SERVICES, proxy=said(RHUMB_VHDS="true")), made(SERVICES)
+    assert apart.sections["routes"] == whole.sections["routes"]
+
+
 def test_only_the_types_that_are_asked_for_are_filled() -> None:
     loaded = load([("a.yaml", SERVICES)])
     found = configuration(loaded.world, said(), (XdsType.EDS,))
