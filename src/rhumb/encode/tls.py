@@ -12,7 +12,6 @@ from envoy.type.matcher.v3 import string_pb2 as string
 
 from rhumb.encode.pack import pack
 from rhumb.ir.tls import (
-    CertificateFiles,
     DownstreamTls,
     SecretRef,
     SecretSource,
@@ -25,7 +24,6 @@ TLS = "envoy.transport_sockets.tls"
 SDS_DIRECTORY = "./sds"
 """Relative to Envoy's working directory: equal bytes for every proxy."""
 _FILES = {"default": f"{SDS_DIRECTORY}/default.json", "ROOTCA": f"{SDS_DIRECTORY}/rootca.json"}
-_SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
 _SDS_CLUSTER = "sds-grpc"
 
 
@@ -35,7 +33,6 @@ def downstream(value: DownstreamTls) -> core.TransportSocket:
     _common(
         context.common_tls_context,
         value.certificates,
-        value.files,
         value.validation,
         value.alpn,
         value.parameters,
@@ -50,7 +47,6 @@ def upstream(value: UpstreamTls) -> core.TransportSocket:
     _common(
         context.common_tls_context,
         value.certificates,
-        value.files,
         value.validation,
         value.alpn,
         value.parameters,
@@ -68,18 +64,12 @@ def plain() -> core.TransportSocket:
 def _common(
     context: tls.CommonTlsContext,
     certificates: tuple[SecretRef, ...],
-    files: tuple[CertificateFiles, ...],
     validation: Validation,
     alpn: tuple[str, ...],
     parameters: TlsParameters,
 ) -> None:
     for ref in certificates:
         context.tls_certificate_sds_secret_configs.append(secret_config(ref))
-    for pair in files:
-        made = context.tls_certificates.add()
-        made.certificate_chain.filename = pair.chain
-        made.private_key.filename = pair.key
-        made.watched_directory.path = _folder(pair.chain)
     _validation(context, validation)
     context.alpn_protocols.extend(alpn)
     _parameters(context, parameters)
@@ -107,11 +97,6 @@ def _validation(context: tls.CommonTlsContext, value: Validation) -> None:
         _name(checks, _san_type(name), string.StringMatcher(exact=name))
     checks.verify_certificate_spki.extend(value.spki_pins)
     checks.verify_certificate_hash.extend(value.hash_pins)
-    if value.root_file:
-        path = _SYSTEM_ROOTS if value.root_file == "system" else value.root_file
-        checks.trusted_ca.filename = path
-        if value.root_file != "system":
-            checks.watched_directory.path = _folder(path)
     if value.crl_file:
         checks.crl.filename = value.crl_file
     if value.accept_untrusted:
@@ -166,7 +151,3 @@ def secret_config(ref: SecretRef) -> secret.SdsSecretConfig:
         api.grpc_services.add().envoy_grpc.cluster_name = _SDS_CLUSTER
         config.initial_fetch_timeout.FromSeconds(0)
     return made
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0] or "."

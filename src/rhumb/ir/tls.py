@@ -23,19 +23,10 @@ class SecretRef(msgspec.Struct, frozen=True, cache_hash=True):
     source: SecretSource
 
 
-class CertificateFiles(msgspec.Struct, frozen=True, cache_hash=True):
-    """A chain and its key on the proxy's disk, watched for replacement."""
-
-    chain: str
-    key: str
-
-
 class Validation(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     """How the peer's certificate is checked."""
 
     roots: SecretRef | None = None
-    root_file: str = ""
-    """Path of CA certificates; `system` is the operating system's."""
     uri_prefixes: tuple[str, ...] = ()
     """The peer's URI must begin with one of them."""
     exact_names: tuple[str, ...] = ()
@@ -43,12 +34,13 @@ class Validation(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     spki_pins: tuple[str, ...] = ()
     hash_pins: tuple[str, ...] = ()
     crl_file: str = ""
+    """Path on the proxy's disk, where the roots do not bring a list of revoked certificates."""
     accept_untrusted: bool = False
 
     @property
     def checks(self) -> bool:
         """Tell whether anything is checked at all."""
-        return bool(self.roots or self.root_file or self.spki_pins or self.hash_pins)
+        return bool(self.roots or self.spki_pins or self.hash_pins)
 
 
 class TlsParameters(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
@@ -65,7 +57,6 @@ class DownstreamTls(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     """The server side."""
 
     certificates: tuple[SecretRef, ...] = ()
-    files: tuple[CertificateFiles, ...] = ()
     validation: Validation = Validation()
     require_client_certificate: bool = False
     alpn: tuple[str, ...] = ()
@@ -76,7 +67,6 @@ class UpstreamTls(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     """The client side."""
 
     certificates: tuple[SecretRef, ...] = ()
-    files: tuple[CertificateFiles, ...] = ()
     validation: Validation = Validation()
     sni: str = ""
     auto_sni: bool = False

@@ -226,12 +226,16 @@ class FileCertificate(msgspec.Struct, frozen=True, order=True):
 
 
 class FileRoot(msgspec.Struct, frozen=True, order=True):
-    """CA certificates on the proxy's disk: `file-root:PATH`, or `file-root:system`."""
+    """CA certificates on the proxy's disk: `file-root:PATH`, or `file-root:system`.
+
+    `file-root:PATH~REVOKED` brings a list of revoked certificates; that form is ours.
+    """
 
     path: str
+    revoked: str = ""
 
     def __str__(self) -> str:
-        return f"file-root:{self.path}"
+        return f"file-root:{self.path}~{self.revoked}" if self.revoked else f"file-root:{self.path}"
 
 
 SecretName = KubernetesSecret | ConfigMapRoot | FileCertificate | FileRoot
@@ -243,7 +247,8 @@ def parse_secret(text: str) -> SecretName | None:
     if not colon or not rest:
         return None
     if scheme == "file-root":
-        return FileRoot(rest)
+        path, _, revoked = rest.partition("~")
+        return FileRoot(path, revoked) if path else None
     if scheme == "file-cert":
         certificate, tilde, key = rest.partition("~")
         return FileCertificate(certificate, key) if tilde and certificate and key else None

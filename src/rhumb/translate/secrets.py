@@ -1,4 +1,8 @@
-"""Credentials that the control plane delivers: Secrets to proxies of their own namespace only."""
+"""Credentials that the control plane delivers: Secrets to proxies of their own namespace only.
+
+Files on a proxy's disk are secrets too, whose content only the proxy reads: a file that is missing
+then costs the one server that names it, not the listener.
+"""
 
 from rhumb.ir.origin import origin
 from rhumb.ir.secret import Secret
@@ -23,6 +27,10 @@ def secret(snapshot: Snapshot, view: View, name: str) -> Secret | None:
         name_there = parsed.name.removesuffix(names.CA_SUFFIX)
         found = snapshot.config_map(parsed.namespace, name_there)
         return _spell(name, found, ca_only=True) if found else None
+    if isinstance(parsed, names.FileCertificate):
+        return Secret(name=name, certificate_file=parsed.certificate, private_key_file=parsed.key)
+    if isinstance(parsed, names.FileRoot):
+        return Secret(name=name, ca_file=parsed.path, crl_file=parsed.revoked)
     return None
 
 

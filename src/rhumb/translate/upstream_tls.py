@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from rhumb.ir.cluster import HttpVersion
 from rhumb.ir.tls import (
-    CertificateFiles,
     SecretRef,
     SecretSource,
     TlsParameters,
@@ -33,6 +32,25 @@ def workload_secret(view: View, name: str) -> SecretRef:
     """Return the workload's own certificate or its roots, from where this proxy has them."""
     source = SecretSource.FILE if view.capabilities.file_sds else SecretSource.AGENT
     return SecretRef(name, source)
+
+
+def file_secret(view: View, name: names.FileCertificate | names.FileRoot) -> SecretRef:
+    """Return a secret whose content is in files on the proxy's disk.
+
+    Istio's own agents read them; to ours the control plane names them.
+    """
+    source = SecretSource.ADS if view.capabilities.file_sds else SecretSource.AGENT
+    return SecretRef(str(name), source)
+
+
+def file_validation(view: View, path: str, revoked: str, exact: tuple[str, ...]) -> Validation:
+    """Return the checks by CA certificates on the proxy's disk."""
+    brings_list = view.capabilities.file_sds
+    return Validation(
+        roots=file_secret(view, names.FileRoot(path, revoked if brings_list else "")),
+        exact_names=exact,
+        crl_file="" if brings_list else revoked,
+    )
 
 
 def alpn(version: HttpVersion | None) -> tuple[str, ...]:
@@ -108,18 +126,17 @@ def explicit(
         return None
     if said.mode is ClientTlsMode.ISTIO_MUTUAL:
         return _mesh(view, name, peers, version, said.sni)
-    files: tuple[CertificateFiles, ...] = ()
     certificates: tuple[SecretRef, ...] = ()
     if said.mode is ClientTlsMode.MUTUAL:
         if said.credential_name:
             certificates = (_credential(said.credential_name),)
         else:
-            files = (CertificateFiles(said.client_certificate, said.private_key),)
+            pair = names.FileCertificate(said.client_certificate, said.private_key)
+            certificates = (file_secret(view, pair),)
     auto_sni = not said.sni and version is not None
     return UpstreamTls(
         certificates=certificates,
-        files=files,
-        validation=_validation(said, peers),
+        validation=_validation(view, said, peers),
         sni=said.sni,
         auto_sni=auto_sni,
         auto_san=auto_sni and not said.subject_alt_names and not said.insecure_skip_verify,
@@ -144,18 +161,14 @@ def is_withheld(view: View, rule: DestinationRule | None, said: ClientTls) -> bo
     )
 
 
-def _validation(said: ClientTls, exact: tuple[str, ...]) -> Validation:
+def _validation(view: View, said: ClientTls, exact: tuple[str, ...]) -> Validation:
     if said.insecure_skip_verify:
         return Validation()
     if said.credential_name:
         return Validation(
             roots=_credential(said.credential_name + names.CA_SUFFIX), exact_names=exact
         )
-    return Validation(
-        root_file=said.ca_certificates or names.SYSTEM_ROOTS,
-        exact_names=exact,
-        crl_file=said.ca_crl,
-    )
+    return file_validation(view, said.ca_certificates or names.SYSTEM_ROOTS, said.ca_crl, exact)
 
 
 def _credential(name: str) -> SecretRef:

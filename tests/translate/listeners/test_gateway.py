@@ -52,7 +52,8 @@ def test_certificates_come_from_secrets_or_files() -> None:
     files = "mode: SIMPLE, serverCertificate: /c, privateKey: /k"
     (chain,) = made(tls_server(files))["0.0.0.0_443"].chains
     assert chain.tls is not None
-    assert [(f.chain, f.key) for f in chain.tls.files] == [("/c", "/k")]
+    (ref,) = chain.tls.certificates
+    assert (ref.name, ref.source) == ("file-cert:/c~/k", SecretSource.ADS)
 
 
 def test_mutual_tls_asks_for_a_certificate_and_optional_does_not_insist() -> None:

@@ -2,8 +2,9 @@
 
 import re
 
+import msgspec
+
 from rhumb.ir.tls import (
-    CertificateFiles,
     DownstreamTls,
     SecretRef,
     SecretSource,
@@ -12,9 +13,10 @@ from rhumb.ir.tls import (
 )
 from rhumb.model.kinds.gateway import ServerTls, ServerTlsMode, TlsProtocol
 from rhumb.model.tls_names import HASH, SPKI, usable_ciphers, usable_curves
+from rhumb.snapshot.view import View
 from rhumb.translate import names
 from rhumb.translate.perspective import Perspective
-from rhumb.translate.upstream_tls import workload_secret
+from rhumb.translate.upstream_tls import file_secret, file_validation, workload_secret
 
 ALPN = ("h2", "http/1.1")
 """Never `istio-peer-exchange`: Istio's proxies would send a preamble that stock Envoy hands on."""
@@ -62,9 +64,8 @@ def server_tls(seen: Perspective, wanted: ServerTls, *, is_http: bool) -> Downst
         (wanted.credential_name,) if wanted.credential_name else ()
     )
     return DownstreamTls(
-        certificates=tuple(SecretRef(str(_secret(name)), SecretSource.ADS) for name in credentials),
-        files=() if credentials else _files(wanted),
-        validation=_validation(wanted, credentials, asks=asks),
+        certificates=_certificates(seen.view, wanted, credentials),
+        validation=_validation(seen.view, wanted, credentials, asks=asks),
         require_client_certificate=wanted.mode in _REQUIRE,
         alpn=ALPN if is_http else (),
         parameters=_parameters(wanted),
@@ -95,33 +96,32 @@ def _ca(name: str) -> str:
     return name if isinstance(parsed, names.ConfigMapRoot) else str(_secret(name).ca)
 
 
-def _files(wanted: ServerTls) -> tuple[CertificateFiles, ...]:
-    if wanted.tls_certificates:
-        return tuple(
-            CertificateFiles(c.server_certificate, c.private_key) for c in wanted.tls_certificates
-        )
-    if wanted.server_certificate and wanted.private_key:
-        return (CertificateFiles(wanted.server_certificate, wanted.private_key),)
-    return ()
+def _certificates(
+    view: View, wanted: ServerTls, credentials: tuple[str, ...]
+) -> tuple[SecretRef, ...]:
+    if credentials:
+        return tuple(SecretRef(str(_secret(name)), SecretSource.ADS) for name in credentials)
+    pairs = [(c.server_certificate, c.private_key) for c in wanted.tls_certificates]
+    if not pairs and wanted.server_certificate and wanted.private_key:
+        pairs = [(wanted.server_certificate, wanted.private_key)]
+    return tuple(file_secret(view, names.FileCertificate(*pair)) for pair in pairs)
 
 
-def _validation(wanted: ServerTls, credentials: tuple[str, ...], *, asks: bool) -> Validation:
+def _validation(
+    view: View, wanted: ServerTls, credentials: tuple[str, ...], *, asks: bool
+) -> Validation:
     """Return how clients are checked; SPKI and hash pins count without a CA too."""
-    roots: SecretRef | None = None
-    root_file = ""
-    if asks and wanted.ca_cert_credential_name:
-        roots = SecretRef(_ca(wanted.ca_cert_credential_name), SecretSource.ADS)
-    elif asks and credentials:
-        roots = SecretRef(_ca(credentials[0]), SecretSource.ADS)
-    elif asks:
-        root_file = wanted.ca_certificates
-    return Validation(
-        roots=roots,
-        root_file=root_file,
-        exact_names=wanted.subject_alt_names if asks else (),
+    found = Validation()
+    exact = wanted.subject_alt_names if asks else ()
+    authority = wanted.ca_cert_credential_name or (credentials[0] if credentials else "")
+    if asks and authority:
+        found = Validation(roots=SecretRef(_ca(authority), SecretSource.ADS), exact_names=exact)
+    elif asks and wanted.ca_certificates:
+        found = file_validation(view, wanted.ca_certificates, wanted.ca_crl, exact)
+    return msgspec.structs.replace(
+        found,
         spki_pins=_pins(wanted.verify_certificate_spki, SPKI),
         hash_pins=_pins(wanted.verify_certificate_hash, HASH),
-        crl_file=wanted.ca_crl if root_file else "",
         accept_untrusted=asks and bool(wanted.insecure_skip_verify),
     )
 
