@@ -7,7 +7,7 @@ import pytest
 
 from rhumb.agent.bootstrap import Json, bootstrap, bootstrap_json, merged
 from rhumb.agent.envoy import command
-from rhumb.agent.settings import Discovery, SidecarSettings
+from rhumb.agent.settings import Discovery, SidecarSettings, Start, Stats
 
 SETTINGS = SidecarSettings(
     name="web-1",
@@ -48,12 +48,25 @@ def test_an_overlay_is_merged_into_the_bootstrap() -> None:
 
 
 def test_what_the_mesh_says_of_the_start_wins_over_the_agents_settings() -> None:
-    told = SETTINGS.started(3, {"ISTIO_META_TEAM": "blue", "GODEBUG": "x"})
+    told = SETTINGS.started(
+        Start(concurrency=3, environment={"ISTIO_META_TEAM": "blue", "GODEBUG": "x"})
+    )
     assert told.environment == {"GODEBUG": "x"}
     node = bootstrap(told)["node"]
     assert isinstance(node, dict)
     assert node["metadata"]["TEAM"] == "blue"
     line = command(told, Path("envoy"))
     assert line[line.index("--concurrency") + 1] == "3"
-    assert "--concurrency" not in command(SETTINGS.started(0, {}), Path("envoy"))
-    assert SETTINGS.started(None, {}).concurrency == SETTINGS.concurrency
+    assert "--concurrency" not in command(SETTINGS.started(Start(concurrency=0)), Path("envoy"))
+    assert SETTINGS.started(Start()).concurrency == SETTINGS.concurrency
+
+
+def test_runtime_values_and_statistics_are_the_meshs() -> None:
+    runtime = {"a": "true", "b": "7", "c": "text", "d": "null"}
+    stats = Stats(("p.",), (".s",), ("r.*",))
+    told = bootstrap(SETTINGS.started(Start(runtime=runtime, stats=stats)))
+    found = msgspec.json.decode(msgspec.json.encode(told))
+    layer = found["layered_runtime"]["layers"][0]["static_layer"]
+    assert {name: layer[name] for name in runtime} == {"a": True, "b": 7, "c": "text", "d": "null"}
+    patterns = found["stats_config"]["stats_matcher"]["inclusion_list"]["patterns"]
+    assert patterns[-3:] == [{"prefix": "p."}, {"suffix": ".s"}, {"safe_regex": {"regex": "r.*"}}]

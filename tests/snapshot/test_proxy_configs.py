@@ -1,7 +1,13 @@
 """With what the proxy of a workload starts: who says it last."""
 
+from rhumb.ads.agent_types import encode
+from rhumb.ir.bundle import Startup
+from rhumb.model.proxy import Role
+from rhumb.protos.startup_pb2 import Startup as Told
 from rhumb.snapshot.proxy_configs import ProxySettings
 from rhumb.testing.world import mesh_config, proxy, resources, world
+from rhumb.translate.proxy import resources as translated
+from rhumb.xds.types import XdsType
 
 DEFAULT = """
 defaultConfig: {concurrency: 1, proxyMetadata: {FROM: mesh, ISTIO_META_MESH: "yes"}}
@@ -50,3 +56,20 @@ def test_of_one_level_the_oldest_counts() -> None:
     late = config("a", "default", "concurrency: 7", "2021")
     early = config("b", "default", "concurrency: 8", "2020")
     assert settings(late, early).concurrency == 8
+
+
+def test_an_agent_is_told_of_the_meshs_defaults_too() -> None:
+    said = """
+defaultConfig:
+  runtimeValues: {a: "1"}
+  proxyStatsMatcher: {inclusionPrefixes: [p], inclusionSuffixes: [s], inclusionRegexps: [r]}
+  terminationDrainDuration: 7s
+"""
+    found = world(mesh_config(said))
+    view = found.view(proxy(role=Role.AGENT))
+    (startup,) = translated(found, view, XdsType.STARTUP)
+    assert isinstance(startup, Startup)
+    told = Told.FromString(encode(startup)[2])
+    assert (dict(told.runtime), told.drain_seconds) == ({"a": "1"}, 7.0)
+    assert (*told.stats_prefixes, *told.stats_suffixes, *told.stats_expressions) == ("p", "s", "r")
+    assert not told.HasField("concurrency")

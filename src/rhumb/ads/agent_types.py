@@ -28,6 +28,11 @@ def encode(value: AgentValue) -> tuple[str, str, bytes]:
             concurrency=value.concurrency,
             environment=dict(value.environment),
             bootstrap=bootstrap(value)[0],
+            runtime=dict(value.runtime),
+            stats_prefixes=value.stats[0],
+            stats_suffixes=value.stats[1],
+            stats_expressions=value.stats[2],
+            drain_seconds=None if value.drain_ms is None else value.drain_ms / 1000,
         )
         return value.name, XdsType.STARTUP.value, told.SerializeToString(deterministic=True)
     table = nds_pb2.NameTable()

@@ -1,6 +1,7 @@
 """Settings to Envoy's bootstrap: who it is, where it asks, what it shows (istio-api.md 6.1)."""
 
 import ipaddress
+from collections.abc import Mapping
 
 import msgspec
 
@@ -70,10 +71,10 @@ def bootstrap(settings: SidecarSettings) -> Json:
             "listeners": _local_listeners(settings),
         },
         "cluster_manager": _cluster_manager(settings),
-        "stats_config": _stats(),
+        "stats_config": _stats(settings),
         # Counters of a cluster that never had traffic cost nothing.
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
-        "layered_runtime": _runtime(),
+        "layered_runtime": _runtime(settings),
         "overload_manager": {
             "resource_monitors": [
                 _typed(
@@ -95,13 +96,13 @@ def bootstrap(settings: SidecarSettings) -> Json:
     return result
 
 
-def bootstrap_json(settings: SidecarSettings, overlay: Json) -> bytes:
+def bootstrap_json(settings: SidecarSettings, overlay: Mapping[str, object]) -> bytes:
     """Return the bootstrap, with a part of one merged into it, as the text of a file."""
     found = merged(bootstrap(settings), overlay)
     return msgspec.json.format(msgspec.json.encode(found), indent=2)
 
 
-def merged(into: Json, value: Json) -> Json:
+def merged(into: Json, value: Mapping[str, object]) -> Json:
     """Return protobuf JSON after a merge: messages join, lists are appended to, all else is replaced.
 
     Of two Anys of different types the second one stays.
@@ -346,7 +347,7 @@ def _cluster_manager(settings: SidecarSettings) -> Json:
     return found
 
 
-def _stats() -> Json:
+def _stats(settings: SidecarSettings) -> Json:
     wanted: list[Json] = [{"prefix": prefix} for prefix in _STATS_PREFIXES]
     wanted += [
         {"safe_regex": {"regex": r".*rbac\.(allowed|denied|shadow_allowed|shadow_denied)"}},
@@ -354,6 +355,10 @@ def _stats() -> Json:
         # How many connections are left while draining.
         {"safe_regex": {"regex": r"listener\..*\.downstream_cx_active"}},
     ]
+    more = settings.stats
+    wanted += [{"prefix": text} for text in more.prefixes]
+    wanted += [{"suffix": text} for text in more.suffixes]
+    wanted += [{"safe_regex": {"regex": text}} for text in more.expressions]
     return {
         "stats_matcher": {"inclusion_list": {"patterns": wanted}},
         "histogram_bucket_settings": [
@@ -362,7 +367,7 @@ def _stats() -> Json:
     }
 
 
-def _runtime() -> Json:
+def _runtime(settings: SidecarSettings) -> Json:
     return {
         "layers": [
             {
@@ -371,11 +376,21 @@ def _runtime() -> Json:
                     # As Istio: users' regular expressions are checked by the control plane.
                     "re2.max_program_size.error_level": 32768,
                     "re2.max_program_size.warn_level": 32768,
+                    **{name: _runtime_value(text) for name, text in settings.runtime.items()},
                 },
             },
             {"name": "admin", "admin_layer": {}},
         ]
     }
+
+
+def _runtime_value(text: str) -> object:
+    """Read a number or a boolean; everything else is a string."""
+    try:
+        found: object = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+    return found if isinstance(found, bool | int | float) else text
 
 
 def _resolver(settings: SidecarSettings) -> Json:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 
 import grpc
+import msgspec
 from envoy.config.core.v3 import base_pb2 as core
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 from google.protobuf.json_format import ParseDict
@@ -12,7 +13,7 @@ from google.protobuf.json_format import ParseDict
 from rhumb.agent.bootstrap import metadata
 from rhumb.agent.certificates import CertificateKeeper
 from rhumb.agent.dns_names import Host
-from rhumb.agent.settings import SidecarSettings
+from rhumb.agent.settings import SidecarSettings, Start, Stats
 from rhumb.base import backoff
 from rhumb.model.proxy import Role
 from rhumb.protos import nds_pb2, pcds_pb2
@@ -36,12 +37,12 @@ class ControlStream:
         keeper: CertificateKeeper,
         *,
         on_names: Callable[[tuple[Host, ...]], None],
-        on_startup: Callable[[Startup], None] = lambda _startup: None,
+        on_start: Callable[[Start], None] = lambda _told: None,
     ) -> None:
         self._settings = settings
         self._keeper = keeper
         self._on_names = on_names
-        self._on_startup = on_startup
+        self._on_start = on_start
         self._outgoing: asyncio.Queue[discovery.DeltaDiscoveryRequest] = asyncio.Queue()
         self._health: tuple[bool, str] | None = None
         self.connected = False
@@ -130,12 +131,25 @@ class ControlStream:
                 found = pcds_pb2.ProxyConfig.FromString(resource.resource.value)
                 self._keeper.update_roots("".join(found.ca_certificates_pem))
             elif response.type_url == _STARTUP:
-                self._on_startup(Startup.FromString(resource.resource.value))
+                self._on_start(_start(Startup.FromString(resource.resource.value)))
         self._outgoing.put_nowait(
             discovery.DeltaDiscoveryRequest(
                 type_url=response.type_url, response_nonce=response.nonce
             )
         )
+
+
+def _start(told: Startup) -> Start:
+    return Start(
+        concurrency=told.concurrency if told.HasField("concurrency") else None,
+        drain_seconds=told.drain_seconds if told.HasField("drain_seconds") else None,
+        environment=dict(told.environment),
+        runtime=dict(told.runtime),
+        stats=Stats(
+            tuple(told.stats_prefixes), tuple(told.stats_suffixes), tuple(told.stats_expressions)
+        ),
+        overlay=msgspec.json.decode(told.bootstrap or "{}"),
+    )
 
 
 def _host(name: str, info: nds_pb2.NameTable.NameInfo) -> Host:

@@ -5,12 +5,12 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from rhumb.agent import http, netns, process, supervise
-from rhumb.agent.bootstrap import Json, bootstrap_json
-from rhumb.agent.settings import SidecarSettings
+from rhumb.agent.bootstrap import bootstrap_json
+from rhumb.agent.settings import SidecarSettings, Start
 from rhumb.base import backoff
 from rhumb.base.clock import Clock, SystemClock
 from rhumb.base.files import write_atomic
@@ -103,7 +103,7 @@ class Envoy:
     ) -> None:
         """Take where it runs; `access_log` is the descriptor that becomes its standard output."""
         self._settings = settings
-        self._overlay: Json = {}
+        self._overlay: Mapping[str, object] = {}
         self._binary = binary
         self._launch = launch or process.launcher(enter)
         self._access_log = access_log
@@ -131,9 +131,9 @@ class Envoy:
         """Return the process id while it runs."""
         return self._process.pid if self._process is not None else None
 
-    def prepare(self, settings: SidecarSettings, overlay: Json) -> None:
-        """Take what the mesh says of how it starts, before it runs; `overlay` is a part of a bootstrap."""
-        self._settings, self._overlay = settings, overlay
+    def prepare(self, told: Start) -> None:
+        """Take what the mesh says of how it starts, before it runs."""
+        self._settings, self._overlay = self._settings.started(told), told.overlay
 
     def stop(self) -> None:
         """Ask for an orderly end; a second time, for a quick one."""

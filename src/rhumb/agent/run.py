@@ -20,13 +20,12 @@ from rhumb.agent.dns import DnsProxy, Forward
 from rhumb.agent.dns_names import Host, Names, expand, search_domains
 from rhumb.agent.envoy import Envoy
 from rhumb.agent.health import HealthProbe, RunCommand, commands
-from rhumb.agent.settings import Probe, SidecarSettings
+from rhumb.agent.settings import Probe, SidecarSettings, Start
 from rhumb.base.listeners import port_taken
 from rhumb.base.tasks import Nursery
 from rhumb.identity.spiffe import SpiffeId
 from rhumb.model.peer import format_peer, peer
 from rhumb.model.proxy import Role
-from rhumb.protos.startup_pb2 import Startup
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +82,7 @@ class Sidecar:
             join_token=join_token,
         )
         self.control = ControlStream(
-            settings, self.keeper, on_names=self._names, on_startup=self._told
+            settings, self.keeper, on_names=self._names, on_start=self._told
         )
         self.dns = DnsProxy(settings.name, forward, settings.domain)
         self._upstream_dns = DnsProxy(
@@ -107,7 +106,7 @@ class Sidecar:
         self._running: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
         self._named = asyncio.Event()
-        self._startup: Startup | None = None
+        self._start: Start | None = None
         self._start_known = asyncio.Event()
         self._probe: HealthProbe | None = None
         self.healthy = asyncio.Event()
@@ -150,18 +149,13 @@ class Sidecar:
         """Wait for what the mesh says of how Envoy starts; one that says nothing is not waited for long."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._start_known.wait(), _STARTUP_S)
-        if self._startup is not None:
-            told = self._startup
-            concurrency = told.concurrency if told.HasField("concurrency") else None
-            self.envoy.prepare(
-                self.settings.started(concurrency, told.environment),
-                msgspec.json.decode(told.bootstrap or "{}"),
-            )
+        if self._start is not None:
+            self.envoy.prepare(self._start)
 
-    def _told(self, startup: Startup) -> None:
+    def _told(self, told: Start) -> None:
         if self._running is None:
-            self._startup = startup
-        elif startup != self._startup:
+            self._start = told
+        elif told != self._start:
             _log.warning(
                 "the mesh says anew how %s starts; restart it for that to hold", self.settings.name
             )

@@ -142,6 +142,28 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
         return int(port)
 
 
+class Stats(msgspec.Struct, frozen=True):
+    """Statistics that Envoy keeps besides those that are always kept."""
+
+    prefixes: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    expressions: tuple[str, ...] = ()
+    """RE2."""
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """What a mesh says of how a proxy starts; None: nothing."""
+
+    concurrency: int | None = None
+    drain_seconds: float | None = None
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """ISTIO_META_NAME is node metadata NAME."""
+    runtime: Mapping[str, str] = msgspec.field(default_factory=dict)
+    stats: Stats = Stats()
+    overlay: Mapping[str, object] = msgspec.field(default_factory=dict)
+    """A part of a bootstrap, as JSON."""
+
+
 class SidecarSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One proxy and the workload beside it."""
 
@@ -188,6 +210,9 @@ class SidecarSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Worker threads of Envoy, 0 for one on each CPU; a ProxyConfig wins over it."""
     environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Variables of Envoy's environment."""
+    runtime: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Values of Envoy's runtime: JSON numbers and booleans, or strings."""
+    stats: Stats = Stats()
     log_level: str = "warning"
     component_log_level: str = "misc:error"
     drain_seconds: float = 5
@@ -211,15 +236,19 @@ class SidecarSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Return the identity that its certificate carries."""
         return f"spiffe://{self.trust_domain}/ns/{self.namespace}/sa/{self.service_account}"
 
-    def started(self, concurrency: int | None, environment: Mapping[str, str]) -> Self:
+    def started(self, told: Start) -> Self:
         """Return the settings with what the mesh says of how this proxy starts."""
         prefix = "ISTIO_META_"
-        more = {n.removeprefix(prefix): v for n, v in environment.items() if n.startswith(prefix)}
+        variables = told.environment.items()
+        more = {n.removeprefix(prefix): v for n, v in variables if n.startswith(prefix)}
         return msgspec.structs.replace(
             self,
-            concurrency=self.concurrency if concurrency is None else concurrency,
+            concurrency=self.concurrency if told.concurrency is None else told.concurrency,
+            drain_seconds=self.drain_seconds if told.drain_seconds is None else told.drain_seconds,
             metadata={**self.metadata, **more},
-            environment={n: v for n, v in environment.items() if not n.startswith(prefix)},
+            environment={n: v for n, v in variables if not n.startswith(prefix)},
+            runtime=told.runtime,
+            stats=told.stats,
         )
 
     def node_id(self, kind: Role | None = None) -> str:

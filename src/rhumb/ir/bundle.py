@@ -30,6 +30,11 @@ class Startup(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     concurrency: int | None = None
     """Worker threads, 0 for one on each CPU; None: as the agent says."""
     environment: tuple[tuple[str, str], ...] = ()
+    runtime: tuple[tuple[str, str], ...] = ()
+    """Values of Envoy's runtime."""
+    stats: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]] = ((), (), ())
+    """Prefixes, suffixes and expressions of statistics that are kept too."""
+    drain_ms: int | None = None
     patches: tuple[Patch, ...] = ()
     """Of the bootstrap."""
     name: str = "default"

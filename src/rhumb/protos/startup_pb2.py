@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arhumb/protos/startup.proto\x12\x08rhumb.v1\"\xb3\x01\n\x07Startup\x12\x18\n\x0b\x63oncurrency\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x37\n\x0b\x65nvironment\x18\x02 \x03(\x0b\x32\".rhumb.v1.Startup.EnvironmentEntry\x12\x11\n\tbootstrap\x18\x03 \x01(\t\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0e\n\x0c_concurrencyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arhumb/protos/startup.proto\x12\x08rhumb.v1\"\x8d\x03\n\x07Startup\x12\x18\n\x0b\x63oncurrency\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x37\n\x0b\x65nvironment\x18\x02 \x03(\x0b\x32\".rhumb.v1.Startup.EnvironmentEntry\x12\x11\n\tbootstrap\x18\x03 \x01(\t\x12/\n\x07runtime\x18\x04 \x03(\x0b\x32\x1e.rhumb.v1.Startup.RuntimeEntry\x12\x16\n\x0estats_prefixes\x18\x05 \x03(\t\x12\x16\n\x0estats_suffixes\x18\x06 \x03(\t\x12\x19\n\x11stats_expressions\x18\x07 \x03(\t\x12\x1a\n\rdrain_seconds\x18\x08 \x01(\x01H\x01\x88\x01\x01\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a.\n\x0cRuntimeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0e\n\x0c_concurrencyB\x10\n\x0e_drain_secondsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STARTUP_ENVIRONMENTENTRY']._loaded_options = None
   _globals['_STARTUP_ENVIRONMENTENTRY']._serialized_options = b'8\001'
+  _globals['_STARTUP_RUNTIMEENTRY']._loaded_options = None
+  _globals['_STARTUP_RUNTIMEENTRY']._serialized_options = b'8\001'
   _globals['_STARTUP']._serialized_start=41
-  _globals['_STARTUP']._serialized_end=220
-  _globals['_STARTUP_ENVIRONMENTENTRY']._serialized_start=154
-  _globals['_STARTUP_ENVIRONMENTENTRY']._serialized_end=204
+  _globals['_STARTUP']._serialized_end=438
+  _globals['_STARTUP_ENVIRONMENTENTRY']._serialized_start=306
+  _globals['_STARTUP_ENVIRONMENTENTRY']._serialized_end=356
+  _globals['_STARTUP_RUNTIMEENTRY']._serialized_start=358
+  _globals['_STARTUP_RUNTIMEENTRY']._serialized_end=404
 # @@protoc_insertion_point(module_scope)

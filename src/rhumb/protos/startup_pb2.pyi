@@ -42,30 +42,79 @@ class Startup(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class RuntimeEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CONCURRENCY_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
     BOOTSTRAP_FIELD_NUMBER: _builtins.int
+    RUNTIME_FIELD_NUMBER: _builtins.int
+    STATS_PREFIXES_FIELD_NUMBER: _builtins.int
+    STATS_SUFFIXES_FIELD_NUMBER: _builtins.int
+    STATS_EXPRESSIONS_FIELD_NUMBER: _builtins.int
+    DRAIN_SECONDS_FIELD_NUMBER: _builtins.int
     concurrency: _builtins.int
     """Worker threads of the proxy, 0 for one on each CPU; absent: the agent's own setting."""
     bootstrap: _builtins.str
     """Part of envoy.config.bootstrap.v3.Bootstrap in protobuf JSON, original field names; empty: none."""
+    drain_seconds: _builtins.float
+    """How long requests in flight may take to end after the order to stop; absent: as the agent says."""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Variables of the proxy's environment; ISTIO_META_NAME is node metadata NAME."""
 
+    @_builtins.property
+    def runtime(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Values of Envoy's runtime, as text: a JSON number or boolean, or a string."""
+
+    @_builtins.property
+    def stats_prefixes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Statistics that Envoy keeps besides those that are always kept."""
+
+    @_builtins.property
+    def stats_suffixes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def stats_expressions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
         concurrency: _builtins.int | None = ...,
         environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         bootstrap: _builtins.str = ...,
+        runtime: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        stats_prefixes: _abc.Iterable[_builtins.str] | None = ...,
+        stats_suffixes: _abc.Iterable[_builtins.str] | None = ...,
+        stats_expressions: _abc.Iterable[_builtins.str] | None = ...,
+        drain_seconds: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency", "concurrency", b"concurrency"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency", "_drain_seconds", b"_drain_seconds", "concurrency", b"concurrency", "drain_seconds", b"drain_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency", "bootstrap", b"bootstrap", "concurrency", b"concurrency", "environment", b"environment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency", "_drain_seconds", b"_drain_seconds", "bootstrap", b"bootstrap", "concurrency", b"concurrency", "drain_seconds", b"drain_seconds", "environment", b"environment", "runtime", b"runtime", "stats_expressions", b"stats_expressions", "stats_prefixes", b"stats_prefixes", "stats_suffixes", b"stats_suffixes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__concurrency: _TypeAlias = _typing.Literal["concurrency"]  # noqa: Y015
     _WhichOneofArgType__concurrency: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency"]  # noqa: Y015
+    _WhichOneofReturnType__drain_seconds: _TypeAlias = _typing.Literal["drain_seconds"]  # noqa: Y015
+    _WhichOneofArgType__drain_seconds: _TypeAlias = _typing.Literal["_drain_seconds", b"_drain_seconds"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__concurrency) -> _WhichOneofReturnType__concurrency | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__drain_seconds) -> _WhichOneofReturnType__drain_seconds | None: ...
 
 Global___Startup: _TypeAlias = Startup  # noqa: Y015

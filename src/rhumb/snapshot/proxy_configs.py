@@ -6,6 +6,7 @@ import msgspec
 
 from rhumb.model.endpoint import Labels
 from rhumb.model.kinds.mesh_config import MeshConfig
+from rhumb.model.kinds.proxy_config import ProxyConfig
 from rhumb.model.kinds.proxy_config_resource import ProxyConfigResource
 from rhumb.model.resource import Resource
 from rhumb.registry.workloads import pairs, selects
@@ -18,6 +19,8 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     """None: nobody says anything."""
     environment: Labels = ()
     """Sorted by name."""
+    default: ProxyConfig = ProxyConfig()
+    """What the mesh says of all proxies."""
 
 
 class ProxyConfigs:
@@ -25,7 +28,7 @@ class ProxyConfigs:
 
     def __init__(self, resources: Iterable[Resource], root: str, config: MeshConfig) -> None:
         self._root = root
-        self._default = config.default_config
+        self._default = config.default_config or ProxyConfig()
         self._by_namespace: dict[str, list[ProxyConfigResource]] = {}
         for resource in sorted(resources, key=lambda r: r.age_key):
             assert isinstance(resource.spec, ProxyConfigResource)
@@ -33,17 +36,16 @@ class ProxyConfigs:
 
     def of(self, namespace: str, labels: Labels) -> ProxySettings:
         """Return what is in force for the proxy of a workload; of one level the oldest counts."""
-        concurrency: int | None = None
-        environment: dict[str, str] = {}
-        if self._default is not None:
-            concurrency = self._default.concurrency
-            environment |= self._default.proxy_metadata
+        concurrency = self._default.concurrency
+        environment = dict(self._default.proxy_metadata)
         for spec in self._levels(namespace, dict(labels)):
             if spec.concurrency is not None:
                 concurrency = spec.concurrency
             environment |= spec.environment_variables
         return ProxySettings(
-            concurrency=concurrency, environment=tuple(sorted(environment.items()))
+            concurrency=concurrency,
+            environment=tuple(sorted(environment.items())),
+            default=self._default,
         )
 
     def _levels(self, namespace: str, labels: Mapping[str, str]) -> Iterator[ProxyConfigResource]:

@@ -25,6 +25,7 @@ from rhumb.translate.perspective import Perspective
 from rhumb.translate.profile import routed
 from rhumb.translate.routes import gateway as gateway_routes
 from rhumb.translate.routes.outbound import OutboundRoutes
+from rhumb.translate.startup import startup
 from rhumb.xds.types import XdsType
 
 OfProxy = Cluster | LoadAssignment | Listener | RouteConfiguration | HostOfRoute | Secret
@@ -212,21 +213,12 @@ def _endpoints(snapshot: Snapshot, view: View, hosts: Names) -> MadeUnits:
         yield host, tuple(endpoints.assignment(snapshot, view, name) for name in found)
 
 
-def _startup(seen: Perspective) -> Iterator[Startup]:
-    settings = seen.snapshot.proxy_settings(seen.view)
-    yield Startup(
-        concurrency=settings.concurrency,
-        environment=settings.environment,
-        patches=Patches(seen.snapshot, seen.view).of_bootstrap(),
-    )
-
-
 _OWN: Mapping[XdsType, Callable[[Perspective], Iterable[Made]]] = {
     XdsType.CDS: lambda seen: clusters.own(seen.snapshot, seen.view),
     XdsType.LDS: _own_listeners,
     XdsType.RDS: _gateway_routes,
     XdsType.SDS: _own_secrets,
-    XdsType.STARTUP: _startup,
+    XdsType.STARTUP: lambda seen: (startup(seen),),
 }
 _COMMON: Mapping[XdsType, Callable[[Perspective], Iterable[Made]]] = {
     XdsType.SDS: _common_secrets,

@@ -6,6 +6,7 @@ from rhumb.model.resource import Resource
 from rhumb.validation import rules
 from rhumb.validation.http_route import check_retries
 from rhumb.validation.locality import check_locality, check_zone_aware
+from rhumb.validation.regex import syntax_error
 from rhumb.validation.rules import Report
 from rhumb.validation.traffic_policy import (
     check_client_tls,
@@ -37,6 +38,13 @@ def check_mesh_config(_resource: Resource, spec: MeshConfig, report: Report) -> 
         check_connection_pool(report, "defaultTrafficPolicy.connectionPool", policy.connection_pool)
         check_outlier_detection(
             report, "defaultTrafficPolicy.outlierDetection", policy.outlier_detection
+        )
+    matcher = spec.default_config.proxy_stats_matcher if spec.default_config is not None else None
+    for index, expression in enumerate(matcher.inclusion_regexps if matcher is not None else ()):
+        report.warn(
+            f"defaultConfig.proxyStatsMatcher.inclusionRegexps[{index}]",
+            syntax_error(expression),
+            "the expression is left out",
         )
     check_retries(report, "defaultHttpRetryPolicy", spec.default_http_retry_policy)
     check_retries(report, "defaultInboundHttpRetryPolicy", spec.default_inbound_http_retry_policy)

@@ -17,6 +17,7 @@ from rhumb.model.kinds.proxy_config import (
     HeaderSwitch,
     ProxyConfig,
     ProxyHeaders,
+    ProxyStatsMatcher,
     ServerHeader,
     SetClientCertDetails,
 )
@@ -91,21 +92,22 @@ _MESH_CONFIG = (
 
 _PROXY_CONFIG = (
     message(
-        "gatewayTopology concurrency proxyMetadata proxyHeaders connectionSettings",
+        "gatewayTopology concurrency proxyMetadata proxyHeaders connectionSettings "
+        "runtimeValues proxyStatsMatcher terminationDrainDuration",
         image=warned("has no effect: proxies are the installed Envoy, not images"),
     )
     | _each(
         _BY_AGENT,
         "configPath binaryPath drainDuration discoveryAddress proxyAdminPort "
-        "interceptionMode statusPort terminationDrainDuration readinessProbe "
+        "interceptionMode statusPort readinessProbe "
         "holdApplicationUntilProxyStarts caCertificatesPem controlPlaneAuthPolicy meshId "
         "proxyBootstrapTemplatePath customConfigFile",
     )
     | _each(
         _BOOTSTRAP,
         "serviceCluster tracingServiceName statsdUdpAddress statNameLength "
-        "envoyAccessLogService envoyMetricsService runtimeValues extraStatTags "
-        "proxyStatsMatcher privateKeyProvider fileFlushInterval "
+        "envoyAccessLogService envoyMetricsService extraStatTags "
+        "privateKeyProvider fileFlushInterval "
         "fileFlushMinSizeKb statsCompression",
     )
     | _each(_NO_TRACES, "tracing zipkinAddress")
@@ -126,6 +128,7 @@ TABLE: Table = {
     PathNormalization: message("normalization"),
     ProxyConfig: _PROXY_CONFIG,
     GatewayTopology: message("numTrustedProxies forwardClientCertDetails proxyProtocol"),
+    ProxyStatsMatcher: message("inclusionPrefixes inclusionSuffixes inclusionRegexps"),
     ProxyHeaders: message(
         "forwardedClientCert setCurrentClientCertDetails requestId server attemptCount "
         "envoyDebugHeaders preserveHttp1HeaderCase xForwardedHost xForwardedPort",
