@@ -5,7 +5,7 @@ import pytest
 from rhumb.model.codec import parse
 from rhumb.model.proxy import Role
 from rhumb.model.resource import Changes, ResourceSet
-from rhumb.snapshot.affects import ALL, CDS, EDS, LDS, NDS, RDS, SDS, VHDS
+from rhumb.snapshot.affects import ALL, CDS, EDS, LDS, NDS, RDS, VHDS
 from rhumb.snapshot.build import World, build, empty
 from rhumb.snapshot.view import View
 from rhumb.xds.types import XdsType
@@ -85,12 +85,12 @@ def step(before: str, after: str) -> tuple[World, World]:
         ("", "", set()),
         (workload("web"), workload("web", weight=2), {EDS}),
         (workload("web"), workload("web", account="sa"), {CDS, EDS}),
-        (workload("db"), workload("db", address="1.1.1.2"), {CDS, EDS, LDS, NDS}),
+        (workload("db"), workload("db", address="1.1.1.2"), {CDS, EDS, LDS, RDS, VHDS, NDS}),
         (workload("dns"), workload("dns", address="1.1.1.2"), {CDS, EDS}),
         (workload("none"), workload("none", address="1.1.1.2"), set()),
         (pod("web"), pod("web", "False"), {EDS}),
         (pod("web"), pod("web", node="node-2"), {EDS}),
-        (pod("db"), pod("db", "False"), {CDS, EDS, LDS, NDS}),
+        (pod("db"), pod("db", "False"), {CDS, EDS, LDS, RDS, VHDS, NDS}),
         (pod("none"), pod("none", "False"), set()),
         (pod("web") + node("eu-1"), pod("web") + node("eu-2"), {EDS}),
     ],
@@ -103,9 +103,9 @@ def test_endpoints_are_eds_unless_something_is_made_of_them(
     assert world.impact.services == frozenset()
 
 
-def test_a_service_that_differs_matters_to_all_but_secrets() -> None:
+def test_a_service_that_differs_matters_to_all() -> None:
     _, world = step(WORLD, WORLD.replace("port: 80}", "port: 81}"))
-    assert world.impact.types == ALL - {SDS}
+    assert world.impact.types == ALL
     assert world.impact.services == {("web.a.svc.cluster.local", "a")}
     assert world.impact.hostnames == {"web.a.svc.cluster.local"}
 
@@ -116,9 +116,9 @@ def test_an_annotation_that_says_nothing_matters_to_nobody() -> None:
 
 
 RULES = {
-    "networking.istio.io/v1 DestinationRule {host: x}": {CDS, EDS, LDS, RDS, VHDS},
-    "networking.istio.io/v1 VirtualService {hosts: [x], http: []}": {CDS, EDS, RDS, VHDS},
-    "networking.istio.io/v1 VirtualService {hosts: [x], tcp: [{}]}": {CDS, EDS, LDS, RDS, VHDS},
+    "networking.istio.io/v1 DestinationRule {host: x}": ALL - {NDS},
+    "networking.istio.io/v1 VirtualService {hosts: [x], http: []}": ALL - {LDS},
+    "networking.istio.io/v1 VirtualService {hosts: [x], tcp: [{}]}": ALL,
     "security.istio.io/v1 PeerAuthentication {mtls: {mode: STRICT}}": {CDS, EDS, LDS},
     "networking.istio.io/v1 WorkloadGroup {}": set(),
 }

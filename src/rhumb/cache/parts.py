@@ -76,6 +76,8 @@ class _Held(msgspec.Struct, eq=False):
 
 
 _NO_HOSTS: frozenset[str] = frozenset()
+_OF_SERVICES = (XdsType.NDS, XdsType.SDS)
+"""Types that are made of services alone: routes do not matter to them."""
 
 
 class Parts:
@@ -236,7 +238,7 @@ class Parts:
         step = None
         if before is not None:
             step = Step(before.table.number, tuple(changed), gone)
-        return Table(part.kind, self.number(), entries, (), step), units
+        return Table(part.kind, self.number(), entries, step=step), units
 
     def _entries(
         self, kind: XdsType, values: Iterable[Named], last: Mapping[str, Entry]
@@ -310,6 +312,8 @@ def _reached(part: Part, impact: Impact, before: Scope, after: Scope) -> Hosts:
         return None
     if part.is_common and kind in BY_HOST:
         return impact.hosts(kind, before, after)
+    if part.is_common and kind in _OF_SERVICES:
+        return None if impact.hosts(kind, before, after) != _NO_HOSTS else _NO_HOSTS
     if is_own(part):
         touched = kind in impact.wide or not impact.hostnames.isdisjoint(_served(part))
         return None if touched else _NO_HOSTS

@@ -28,7 +28,9 @@ class Table(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """Unique among the tables of this process."""
     entries: Mapping[str, Entry]
     pieces: tuple["Table", ...] = ()
-    """What it is joined from, with no name in two of them; empty: it is of one piece."""
+    """What it is joined from; empty: it is of one piece."""
+    is_apart: bool = False
+    """No name is in two of the pieces, so that they may be looked at one by one."""
     step: Step | None = None
 
 
@@ -61,8 +63,9 @@ def join(kind: XdsType, number: int, pieces: tuple[Table, ...]) -> Table:
     """Return a table of several pieces; where two have a resource of one name, the later one's counts."""
     names = [piece.entries.keys() for piece in pieces]
     if all(one.isdisjoint(other) for at, one in enumerate(names) for other in names[at + 1 :]):
-        return Table(kind, number, Joined([piece.entries for piece in pieces]), pieces)
-    entries: dict[str, Entry] = {}
+        entries = Joined([piece.entries for piece in pieces])
+        return Table(kind, number, entries, pieces, is_apart=True)
+    merged: dict[str, Entry] = {}
     for piece in pieces:
-        entries |= piece.entries
-    return Table(kind, number, entries)
+        merged |= piece.entries
+    return Table(kind, number, merged, pieces)

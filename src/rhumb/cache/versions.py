@@ -54,7 +54,7 @@ class Differences:
         found = self._known.get(key)
         if found is None:
             found = _difference(self, before, after, names)
-            if after.pieces and before is None and names is None:
+            if after.is_apart and before is None and names is None:
                 return found  # its parts are remembered; the whole is one proxy's alone
             self._known[key] = found
             self.size += len(found.body)
@@ -94,7 +94,7 @@ def _difference(
 ) -> Difference:
     if names is not None:
         return _restricted(memo, before, after, names)
-    if after.pieces and (before is None or len(before.pieces) == len(after.pieces)):
+    if after.is_apart and (before is None or _alike(before, after)):
         return _joined(memo, before, after)
     if before is None:
         changed = tuple(after.entries.values())
@@ -106,6 +106,10 @@ def _difference(
     changed = tuple(e for n, e in new.items() if n not in old or old[n].version != e.version)
     removed = tuple(e for n, e in old.items() if n not in new)
     return Difference(changed, removed, change_body(after.type, changed))
+
+
+def _alike(one: Table, other: Table) -> bool:
+    return one.is_apart and len(one.pieces) == len(other.pieces)
 
 
 def _restricted(memo: Differences, before: Table | None, after: Table, names: Names) -> Difference:

@@ -127,7 +127,7 @@ class Views:
         if len(pieces) == 1:
             return pieces[0]
         before = seen.tables.get(kind)
-        if before is not None and pieces and before.pieces == pieces:
+        if before is not None and before.pieces == pieces:
             return before  # tables compare by identity
         return join(kind, self._parts.number(), pieces)
 

@@ -160,7 +160,7 @@ def impact(changes: Changes, reached: Reach, touched: Touched, catalogs: Catalog
     """Return what a build made different, given what its objects and the registries say."""
     types = set(reached.types)
     if touched.services:
-        types |= ALL - {SDS}
+        types |= ALL
     for service in touched.endpoints:
         types |= _of_endpoints(service, *catalogs)
     return Impact(
@@ -177,15 +177,15 @@ def _of_endpoints(key: ServiceKey, before: Catalog, after: Catalog) -> frozenset
     """Endpoints are EDS, unless clusters or listeners are made of them.
 
     DNS clusters carry their endpoints, a cluster of ORIGINAL_DST its mutual TLS, and every cluster the
-    identities it accepts. Headless services listen on the addresses of their endpoints, and
-    answer with them in DNS.
+    identities it accepts. Headless services listen on the addresses of their endpoints, each with
+    the routes that it asks for, and answer with them in DNS.
     """
     service = after.services.get(key) or before.services.get(key)
     if service is None:
         return frozenset()
     found = {EDS}
     if service.headless:
-        found |= {LDS, NDS, CDS}
+        found |= {LDS, RDS, VHDS, NDS, CDS}
     old, new = before.endpoints.get(key, ()), after.endpoints.get(key, ())
     if service.resolution is not Resolution.STATIC or _identities(old) != _identities(new):
         found.add(CDS)

@@ -15,9 +15,10 @@ from rhumb.xds.types import XdsType
 Services = Mapping[str, tuple[Service, ...]]
 """By host name."""
 
-_ROUTES = frozenset({XdsType.CDS, XdsType.EDS, XdsType.RDS, XdsType.VHDS})
-"""A VirtualService is seen in routes; through a Sidecar it brings services in, which its scope tells."""
-_RULES = frozenset({XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS, XdsType.VHDS})
+_BROUGHT_IN = frozenset({XdsType.CDS, XdsType.EDS, XdsType.SDS, XdsType.NDS})
+_ROUTES = frozenset({XdsType.RDS, XdsType.VHDS}) | _BROUGHT_IN
+"""A VirtualService is seen in routes; through a Sidecar it brings services in, which the scope tells."""
+_RULES = frozenset({XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS, XdsType.VHDS, XdsType.SDS})
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):

@@ -149,8 +149,13 @@ class _Builder:
     # --- routes --------------------------------------------------------------------------
 
     def _service(self, host: str) -> Service | None:
+        scope = self._seen.scope
+        found = service = scope.service(host)
         self._asked.add(host)
-        return self._seen.scope.service(host)
+        while service is not None and service.external_name not in ("", *self._asked):
+            self._asked.add(service.external_name)
+            service = scope.service(service.external_name)
+        return found
 
     def _of_rules(self, routing: Routing) -> tuple[Route, ...]:
         maker = routing.resource.key
