@@ -147,3 +147,24 @@ def test_proxies_start_as_the_mesh_says() -> None:
         found = json.loads(Path(f"/proc/{pids['client-v1']}/cwd/envoy.json").read_text())
         assert found["stats_flush_interval"] == "1.500s"
         assert found["node"]["metadata"]["TEAM"] == "red"
+
+
+BAD_START = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: bad-start}
+spec:
+  configPatches:
+  - applyTo: BOOTSTRAP
+    patch:
+      operation: MERGE
+      value: {static_resources: {clusters: [{name: prometheus_stats, connect_timeout: 1s}]}}
+"""
+
+
+def test_a_bootstrap_that_envoy_refuses_is_left_out() -> None:
+    with Mesh() as mesh:
+        _write(mesh, "start.yaml", BAD_START)
+        mesh.up()
+        assert mesh.get()["name"] == "web-v1"
+        assert "Envoy would not start with it" in mesh.logs()

@@ -18,6 +18,7 @@ from rhumb.base.tasks import Nursery
 
 BOOTSTRAP = "envoy.json"
 PID = "envoy.pid"
+_CANDIDATE = "envoy.candidate.json"
 _POLL_SECONDS = 0.1
 _ACTIVE = "downstream_cx_active"
 _OWN_LISTENERS = ("listener.prometheus.", "listener.ready.", "listener.admin.")
@@ -146,10 +147,8 @@ class Envoy:
         """
         directory = self._settings.directory
         directory.mkdir(parents=True, exist_ok=True)
-        write_atomic(
-            directory / BOOTSTRAP, bootstrap_json(self._settings, self._overlay), mode=0o600
-        )
         end_leftover(directory)
+        write_atomic(directory / BOOTSTRAP, await self._bootstrap(), mode=0o600)
         try:
             await self._loop()
         finally:
@@ -160,6 +159,38 @@ class Envoy:
                 self._process.wait()
             (directory / PID).unlink(missing_ok=True)
             await self._nursery.close()
+
+    async def _bootstrap(self) -> bytes:
+        """Return the bootstrap, with the mesh's part of it unless Envoy would not start with that."""
+        if not self._overlay:
+            return bootstrap_json(self._settings, {})
+        text = bootstrap_json(self._settings, self._overlay)
+        write_atomic(self._settings.directory / _CANDIDATE, text, mode=0o600)
+        said: list[str] = []
+        writing, reader = await process.read_lines(said.append)
+        try:
+            argv = (str(self._binary), "--mode", "validate", "-l", "error", "-c", _CANDIDATE)
+            started = self._launch(
+                process.Command(
+                    argv=argv,
+                    directory=self._settings.directory,
+                    environment=self._settings.environment,
+                    stdout=writing,
+                    stderr=writing,
+                )
+            )
+        finally:
+            os.close(writing)
+        code = await process.wait_exit(started)
+        await reader.closed.wait()
+        if code == 0:
+            return text
+        _log.error(
+            "what the mesh says of the bootstrap is left out, Envoy would not start with it: %s",
+            " ".join(said)[-1000:],
+            extra={"workload": self._settings.name},
+        )
+        return bootstrap_json(self._settings, {})
 
     async def _loop(self) -> None:
         actions = self._machine.begin()
