@@ -118,6 +118,12 @@ def test_all_tables_one_after_the_other() -> None:
     }
 
 
+def test_standard_input_is_read_once() -> None:
+    text = (DUMPS / "productpage.json").read_text()
+    for what in ("all", "endpoints"):
+        assert run(what, "-f", "-", text=text).stdout == of("productpage", what)
+
+
 def test_what_translate_prints_is_a_dump_too(tmp_path: Path) -> None:
     made = tmp_path / "made.json"
     node = json.dumps(dump.parse((DUMPS / "productpage.json").read_bytes(), "x").node)

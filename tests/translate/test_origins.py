@@ -96,3 +96,32 @@ def test_a_gateway_cites_its_servers() -> None:
     assert (server.kind, server.field, server.line) == ("Gateway", "spec.servers[0]", 42)
     (routes,) = made.routes["http.80"].values()
     assert routes == ((FIRST,), (SECOND,))
+
+
+PATCHES = """\
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: patched, namespace: default}
+spec:
+  configPatches:
+  - applyTo: CLUSTER
+    match: {context: SIDECAR_OUTBOUND, cluster: {service: db.default.svc.cluster.local}}
+    patch: {operation: MERGE, value: {alt_stat_name: x}}
+  - applyTo: LISTENER
+    match: {context: SIDECAR_OUTBOUND, listener: {portNumber: 3306}}
+    patch: {operation: MERGE, value: {stat_prefix: y}}
+  - applyTo: CLUSTER
+    match: {context: SIDECAR_OUTBOUND}
+    patch: {operation: ADD, value: {name: added}}
+"""
+
+
+def test_patches_are_cited_after_what_they_shape() -> None:
+    snapshot = world(resources(FILES, PATCHES))
+    made = origins(snapshot, snapshot.view(proxy()))
+    patch = Origin("EnvoyFilter", "default", "patched", "spec.configPatches[0]", "input-1.yaml", 6)
+    assert made.clusters["outbound|3306||db.default.svc.cluster.local"] == (DATABASE, patch)
+    ((first, second),) = made.listeners["10.1.0.2_3306"]
+    assert (first, second.field) == (DATABASE, "spec.configPatches[1]")
+    (added,) = made.clusters["added"]
+    assert added.field == "spec.configPatches[2]"

@@ -13,14 +13,16 @@ from rhumb.ir.listener import FilterChain, HttpConnectionManager, Listener
 from rhumb.ir.origin import Origin, origin
 from rhumb.ir.patch import Patched
 from rhumb.ir.route import Forward, Route, RouteConfiguration
-from rhumb.ir.secret import Secret
 from rhumb.snapshot.build import World
 from rhumb.snapshot.view import View
-from rhumb.translate.proxy import resources
+from rhumb.translate.proxy import Value, resources
 from rhumb.xds.types import XdsType
 
 Cited = tuple[Origin, ...]
 """Objects that made a thing, the most telling first; none: it is built in."""
+
+
+_TYPES = (XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS, XdsType.SDS)
 
 
 class Origins(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,40 +43,52 @@ def origins(world: World, view: View) -> Origins:
     # Virtual hosts stand in their tables here, also for clients that take them apart.
     whole = msgspec.structs.replace(view.capabilities, vhds=False)
     view = msgspec.structs.replace(view, capabilities=whole)
-    clusters = [c for c in _values(world, view, XdsType.CDS) if isinstance(c, Cluster)]
-    tables = [t for t in _values(world, view, XdsType.RDS) if isinstance(t, RouteConfiguration)]
-    assigned = [a for a in _values(world, view, XdsType.EDS) if isinstance(a, LoadAssignment)]
+    by_type = {kind: resources(world, view, kind) for kind in _TYPES}
+    clusters = [c for c in _plain(by_type[XdsType.CDS]) if isinstance(c, Cluster)]
+    tables = [t for t in _plain(by_type[XdsType.RDS]) if isinstance(t, RouteConfiguration)]
+    listeners = [v for v in _plain(by_type[XdsType.LDS]) if isinstance(v, Listener)]
+    assigned = [a for a in by_type[XdsType.EDS] if isinstance(a, LoadAssignment)]
     assigned += [c.assignment for c in clusters if c.assignment is not None]
     made_by = {cluster.name: cluster.origin for cluster in clusters}
-    listeners = [v for v in _values(world, view, XdsType.LDS) if isinstance(v, Listener)]
+    shaped = {kind: _patches(values) for kind, values in by_type.items()}
     return Origins(
         listeners={
             listener.name: tuple(
-                _of_chain(chain, listener, made_by, tables) for chain in _chains(listener)
+                _of_chain(chain, listener, made_by, tables)
+                + shaped[XdsType.LDS].get(listener.name, ())
+                for chain in _chains(listener)
             )
             for listener in listeners
         },
         routes={
             table.name: {
-                host.name: tuple(_of_route(route, made_by) for route in host.routes)
+                host.name: tuple(
+                    _of_route(route, made_by) + shaped[XdsType.RDS].get(table.name, ())
+                    for route in host.routes
+                )
                 for host in table.virtual_hosts
             }
             for table in (*_inside(listeners), *tables)
         },
-        clusters=made_by,
+        clusters={value.name: value.origin for value in by_type[XdsType.CDS]},
         endpoints={each.name: dict(_of_endpoints(world, each)) for each in assigned},
-        secrets={
-            secret.name: secret.origin
-            for secret in _values(world, view, XdsType.SDS)
-            if isinstance(secret, Secret)
-        },
+        secrets={secret.name: secret.origin for secret in by_type[XdsType.SDS]},
     )
 
 
-def _values(world: World, view: View, kind: XdsType) -> Iterator[object]:
-    """Yield what patches start from: they are cited where they are seen, in the names that they make."""
-    for value in resources(world, view, kind):
+def _plain(values: Iterable[Value]) -> Iterator[Value]:
+    """Yield what patches start from."""
+    for value in values:
         yield value.value if isinstance(value, Patched) else value
+
+
+def _patches(values: Iterable[Value]) -> dict[str, Cited]:
+    """Return the EnvoyFilters that shape resources, by name."""
+    return {
+        value.name: tuple(dict.fromkeys(patch.origin for patch in value.patches))
+        for value in values
+        if isinstance(value, Patched)
+    }
 
 
 def _inside(listeners: Iterable[Listener]) -> Iterator[RouteConfiguration]:

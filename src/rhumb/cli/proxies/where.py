@@ -45,6 +45,7 @@ class Proxy:
             )
         self._chosen = chosen
         self._ask: Ask | None = None
+        self._read: dict[str, bytes] = {}
         if chosen.proxy_admin:
             self._ask = _admin(chosen.proxy_admin)
         elif chosen.workload:
@@ -66,10 +67,12 @@ class Proxy:
         return dump.parse(self.text(path), self._chosen.file or path)
 
     def text(self, path: str = DUMP) -> bytes:
-        """Return the dump as it stands. Raises RhumbError."""
-        if self._chosen.file:
-            return inputs.content(self._chosen.file)
-        return self.ask(path).encode()
+        """Return the dump as it stands, the same however often it is asked for. Raises RhumbError."""
+        file = self._chosen.file
+        name = file or path
+        if name not in self._read:
+            self._read[name] = inputs.content(file) if file else self.ask(path).encode()
+        return self._read[name]
 
     def origins(self, found: Dump) -> Origins:
         """Return what made its configuration; nothing, said on standard error, where nobody knows."""
