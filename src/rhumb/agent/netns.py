@@ -63,7 +63,8 @@ def open_socket(
     Raises OSError: the namespace is gone, or `mark` is set without CAP_NET_ADMIN.
     """
     with enter():
-        made = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+        made = socket.socket(family, kind)
+    made.setblocking(False)
     try:
         if mark:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
