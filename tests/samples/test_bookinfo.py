@@ -264,6 +264,12 @@ def test_every_scenario_is_accepted_and_adds_only(scenario: str) -> None:
     assert len(names) == len(set(names))
 
 
+def test_no_scenario_lies_over_what_is_always_in_force() -> None:
+    """Its files are copied into mesh/, and removed from there by name."""
+    always = {p.name for p in (HOME / "mesh").iterdir()}
+    assert not always & {p.name for s in SCENARIOS for p in (HOME / "scenarios" / s).iterdir()}
+
+
 def test_every_scenario_is_described() -> None:
     text = (HOME / "README.md").read_text()
     assert [s for s in SCENARIOS if f"| `{s}` |" not in text] == []

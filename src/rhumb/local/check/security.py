@@ -57,7 +57,7 @@ def _is_refused(gateway: Gateway) -> bool:
 def _files_before(bench: Bench) -> None:
     made = _make(bench, "tls")
     _ = _make(bench, "strangers")
-    scenario = bench.home / "scenarios" / "https-files" / "gateway.yaml"
+    scenario = bench.home / "scenarios" / "https-files" / "https.yaml"
     scenario.write_text(scenario.read_text().replace(_SAMPLE_PLACE, str(made)))
     if _shows(_gateway(bench, made), made):
         raise UnexpectedError("the HTTPS port answers without the scenario")
@@ -103,8 +103,9 @@ def _credential(bench: Bench) -> Verdict:
 
 
 def _outsider(bench: Bench) -> tuple[int, str]:
-    """Ask reviews in plain text, from where no sidecar is: the gateway's namespace captures nothing."""
-    return bench.ask_from("ingressgateway", bench.address("reviews-v1"), 9080, "/reviews/0")
+    """Ask reviews in plain text, from where no sidecar is: a gateway captures nothing."""
+    address, port = bench.address("reviews-v1"), bench.port("reviews-v1", 9080)
+    return bench.ask_from("ingressgateway", address, port, "/reviews/0")
 
 
 def _strict_before(bench: Bench) -> None:
