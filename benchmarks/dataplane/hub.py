@@ -24,7 +24,7 @@ def main() -> None:
     linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNET)
     linux.map_user(0, uid, 0, gid)
     network.set_up_hub()
-    places = {name: network.add_workload(name, address) for name, address in ADDRESSES.items()}
+    places = {name: network.add_workload(address) for name, address in ADDRESSES.items()}
     print(json.dumps({"ready": ADDRESSES}), flush=True)
     started: list[subprocess.Popen[bytes]] = []
     try:
@@ -47,10 +47,10 @@ def main() -> None:
             child.wait()
 
 
-def _enter(place: network.Namespace) -> Callable[[], None]:
+def _enter(place: int) -> Callable[[], None]:
     def enter() -> None:
         linux.die_with_parent()
-        linux.setns(place.handle, linux.CLONE_NEWNET)
+        linux.setns(place, linux.CLONE_NEWNET)
 
     return enter
 

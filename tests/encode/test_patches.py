@@ -715,10 +715,13 @@ def test_patches_of_the_bootstrap_are_merged_for_the_agent() -> None:
 
 
 def test_the_older_fields_of_protocols_are_heard_on_plain_http() -> None:
-    h2 = {"http2_protocol_options": {}}
+    h2: Patch = {"http2_protocol_options": {}}
     seen = Seen(envoy_filter(patch("CLUSTER", "MERGE", h2, "SIDECAR_OUTBOUND", cluster={})))
     found = seen.cluster(OUT_SHOP)
     # Envoy passes over them where a cluster has the newer options.
     assert not found.typed_extension_protocol_options
     assert found.HasField("http2_protocol_options")
+    socket = found.transport_socket_matches[0].transport_socket
+    offered = unpacked(socket.typed_config, UpstreamTlsContext).common_tls_context.alpn_protocols
+    assert list(offered) == ["istio-h2", "istio", "h2"]
     assert seen.judged() == ""

@@ -373,6 +373,8 @@ def _runtime(settings: SidecarSettings) -> Json:
             {
                 "name": "static",
                 "static_layer": {
+                    # As Istio: a fragment is cut off, not refused.
+                    "envoy.reloadable_features.http_reject_path_with_fragment": False,
                     # As Istio: users' regular expressions are checked by the control plane.
                     "re2.max_program_size.error_level": 32768,
                     "re2.max_program_size.warn_level": 32768,

@@ -97,8 +97,35 @@ class World:
             for symbol, said in self._symbols.items():
                 if said["kind"] == "service" and said["name"] == name:
                     document["spec"]["clusterIP"] = self._own[symbol]
+        self._documents += self._missing()
         pods = [self._pod(workload) for workload in self.workloads]
         return {"topology.yaml": self.text(yaml.safe_dump_all([*self._documents, *pods]))}
+
+    def _missing(self) -> list[Json]:
+        """Return the services that have an address but stand in no topology: a port for each of a pod's."""
+        known = {
+            f"{d['metadata']['name']}.{d['metadata']['namespace']}"
+            for d in self._documents
+            if d["kind"] == "Service"
+        }
+        found = []
+        for symbol, said in self._symbols.items():
+            if said["kind"] == "service" and said["name"] not in known:
+                name, _, namespace = said["name"].partition(".")
+                ports = [
+                    {"name": p["name"], "port": p["service_port"], "targetPort": p["workload_port"]}
+                    for p in self._environment["ports"]
+                    if p["service_port"] > 0
+                ]
+                found.append(
+                    {
+                        "apiVersion": "v1",
+                        "kind": "Service",
+                        "metadata": {"name": name, "namespace": namespace},
+                        "spec": {"clusterIP": symbol, "selector": {"app": name}, "ports": ports},
+                    }
+                )
+        return found
 
     def case_files(self, case: Case) -> dict[str, str]:
         """Return the configuration of a case."""

@@ -121,8 +121,14 @@ def _load(register: int, value: bytes) -> Expression:
 class NameServer(asyncio.DatagramProtocol):
     """Answers what the cluster's own name server would."""
 
-    def __init__(self, table: Mapping[str, list[str]]) -> None:
+    def __init__(self, table: Mapping[str, list[str]], namespace: str = "") -> None:
+        """Short names are of the namespace, as a pod's search domains have it."""
         self._table = table
+        self._namespace = namespace
+
+    def within(self, namespace: str) -> "NameServer":
+        """Return the name server as pods of a namespace see it."""
+        return NameServer(self._table, namespace)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep what answers go out by."""
@@ -143,7 +149,10 @@ class NameServer(asyncio.DatagramProtocol):
         found = dns.message.make_response(query)
         found.flags |= dns.flags.RA
         question = query.question[0]
-        addresses = self._table.get(question.name.to_text(omit_final_dot=True).lower())
+        name = question.name.to_text(omit_final_dot=True).lower()
+        if "." not in name and self._namespace:
+            name = f"{name}.{self._namespace}.svc.cluster.local"
+        addresses = self._table.get(name)
         if addresses is None:
             found.set_rcode(dns.rcode.NXDOMAIN)
         elif question.rdtype == dns.rdatatype.A and addresses:

@@ -96,7 +96,8 @@ class Inside:
             directory=folder / "plane" / "ca", serving_addresses=("127.0.0.1", addresses.HUB)
         )
         self._authority = CertificateAuthority(self._ca)
-        self._places: dict[str, network.Namespace] = {}
+        self._places: dict[str, int] = {}
+        """Open descriptors of network namespaces."""
         self._sidecars: list[Sidecar] = []
         self._programs: list[subprocess.Popen[bytes]] = []
         self._number = 0
@@ -138,7 +139,7 @@ class Inside:
 
     async def _add(self, said: Json) -> None:
         name = said["name"]
-        place = self._places[name] = network.add_workload(name, said["address"])
+        place = self._places[name] = network.add_workload(said["address"])
         network.inside(place, lambda: cluster.forward(self._forwardings, marked=said["sidecar"]))
         if said["ports"]:
             self._application(said, place)
@@ -159,8 +160,8 @@ class Inside:
             binary=binary.find("", from_environment()),
             roots=self._authority.bundle.pem,
             join_token=token,
-            enter=netns.inside(place.path),
-            forward=self._names.forward,
+            enter=netns.inside(f"/proc/self/fd/{place}"),
+            forward=self._names.within(said["namespace"]).forward,
         )
         self._sidecars.append(sidecar)
         await sidecar.start()
@@ -187,11 +188,11 @@ class Inside:
             own_resolver=True,
         )
 
-    def _application(self, said: Json, place: network.Namespace) -> None:
+    def _application(self, said: Json, place: int) -> None:
         def chosen(kind: str) -> str:
             return ",".join(str(p["workload_port"]) for p in said["ports"] if p["serves"] == kind)
 
-        where = Place(netns=place.handle)
+        where = Place(netns=place)
         echo = [sys.executable, "-m", "tests.corpora.traffic.echo", str(self._folder), said["name"]]
         echo += [said["address"], chosen("tcp"), chosen("first"), chosen("proxied")]
         self._run(echo, where, said["name"])
@@ -271,7 +272,7 @@ class Inside:
     async def call(self, where: str, request: Json) -> Json:
         """Send a case's requests from a workload, or from outside."""
         before = self._received()
-        place = Place(netns=self._places[where].handle) if where else Place()
+        place = Place(netns=self._places[where]) if where else Place()
         process = programs.start(
             [sys.executable, "-m", "tests.corpora.traffic.caller", json.dumps(request)],
             place,

@@ -65,6 +65,20 @@ def test_mutual_tls_asks_for_a_certificate_and_optional_does_not_insist() -> Non
         assert chain.tls.validation.roots.name == "kubernetes://shop-cacert"
 
 
+def test_an_optional_certificate_is_not_asked_for_when_the_secret_has_no_ca() -> None:
+    secret = """
+apiVersion: v1
+kind: Secret
+metadata: {name: shop, namespace: default}
+stringData: {tls.crt: C, tls.key: K%s}
+"""
+    for more, asks in (("", False), (", ca.crt: A", True)):
+        texts = (tls_server("mode: OPTIONAL_MUTUAL, credentialName: shop"), secret % more)
+        (chain,) = made(*texts)["0.0.0.0_443"].chains
+        assert chain.tls is not None
+        assert (chain.tls.validation.roots is not None) is asks
+
+
 def test_ciphers_that_envoy_does_not_know_are_left_out() -> None:
     text = (
         "mode: SIMPLE, credentialName: shop, cipherSuites: [NO-SUCH, ECDHE-RSA-AES128-GCM-SHA256]"

@@ -14,7 +14,7 @@ from rhumb.ir.tls import (
 from rhumb.model.kinds.gateway import ServerTls, ServerTlsMode, TlsProtocol
 from rhumb.model.tls_names import HASH, SPKI, usable_ciphers, usable_curves
 from rhumb.snapshot.view import View
-from rhumb.translate import names
+from rhumb.translate import names, secrets
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.upstream_tls import file_secret, file_validation, workload_secret
 
@@ -59,9 +59,11 @@ def server_tls(seen: Perspective, wanted: ServerTls, *, is_http: bool) -> Downst
     """Return the TLS of a server that terminates it: of a Gateway, or of a Sidecar's ingress listener."""
     if wanted.mode is ServerTlsMode.ISTIO_MUTUAL:
         return _istio_mutual(seen, wanted)
-    asks = wanted.mode in _REQUIRE or wanted.mode is ServerTlsMode.OPTIONAL_MUTUAL
     credentials = wanted.credential_names or (
         (wanted.credential_name,) if wanted.credential_name else ()
+    )
+    asks = wanted.mode in _REQUIRE or (
+        wanted.mode is ServerTlsMode.OPTIONAL_MUTUAL and not _lacks_roots(seen, wanted, credentials)
     )
     return DownstreamTls(
         certificates=_certificates(seen.view, wanted, credentials),
@@ -69,6 +71,19 @@ def server_tls(seen: Perspective, wanted: ServerTls, *, is_http: bool) -> Downst
         require_client_certificate=wanted.mode in _REQUIRE,
         alpn=ALPN if is_http else (),
         parameters=_parameters(wanted),
+    )
+
+
+def _lacks_roots(seen: Perspective, wanted: ServerTls, credentials: tuple[str, ...]) -> bool:
+    """Tell whether a Secret is there without a CA to verify clients with: Envoy would wait for it for ever.
+
+    Where a client's certificate is optional, nobody is kept out for want of that.
+    """
+    if not credentials or wanted.ca_cert_credential_name:
+        return False
+    known = secrets.secret(seen.snapshot, seen.view, str(_secret(credentials[0])))
+    return (
+        known is not None and secrets.secret(seen.snapshot, seen.view, _ca(credentials[0])) is None
     )
 
 
