@@ -181,6 +181,12 @@ def test_slices_of_two_families_that_name_one_pod_are_one_endpoint() -> None:
     assert one(found).addresses == ("172.16.0.1", "fd00::1")
 
 
+def test_every_address_of_a_slice_is_an_endpoint() -> None:
+    written = SLICE.replace("[172.16.0.9]", "[172.16.0.9, 172.16.0.8]")
+    found = {e[0] for e in ends(catalog(SERVICE, POD, written))}
+    assert found == {"172.16.0.1", "172.16.0.8", "172.16.0.9"}
+
+
 def test_endpoints_count_where_no_slice_is() -> None:
     endpoints = """
 apiVersion: v1

@@ -69,25 +69,32 @@ def _joined(one: Endpoint, other: Endpoint, service: Service) -> Endpoint:
     return msgspec.structs.replace(one, address=chosen[0], additional=chosen[1:])
 
 
-def _instances(
-    resource: Resource,
-) -> Iterator[tuple[_Instance, tuple[kinds.EndpointPort, ...]]]:
+_Known = tuple[_Instance, tuple[kinds.EndpointPort, ...]]
+
+
+def _instances(resource: Resource) -> Iterator[_Known]:
     spec = resource.spec
     if isinstance(spec, kinds.EndpointSlice):
-        for one in spec.endpoints if spec.address_type != "FQDN" else ():
-            health = _health(one.conditions)
-            # Every address of one endpoint is the same instance (Kubernetes: use the first).
-            if health is not None and one.addresses:
-                instance = _Instance(
-                    address=one.addresses[0],
-                    health=health,
-                    hostname=one.hostname,
-                    node=one.node_name,
-                    target=one.target_ref,
-                )
-                yield instance, spec.ports
-        return
-    assert isinstance(spec, kinds.Endpoints)
+        yield from _of_slice(spec)
+    elif isinstance(spec, kinds.Endpoints):
+        yield from _of_endpoints(spec)
+
+
+def _of_slice(spec: kinds.EndpointSlice) -> Iterator[_Known]:
+    for one in spec.endpoints if spec.address_type != "FQDN" else ():
+        health = _health(one.conditions)
+        for address in one.addresses if health is not None else ():
+            instance = _Instance(
+                address=address,
+                health=health,
+                hostname=one.hostname,
+                node=one.node_name,
+                target=one.target_ref,
+            )
+            yield instance, spec.ports
+
+
+def _of_endpoints(spec: kinds.Endpoints) -> Iterator[_Known]:
     for subset in spec.subsets:
         for health, addresses in (
             (Health.HEALTHY, subset.addresses),
