@@ -83,7 +83,9 @@ def _instances(resource: Resource) -> Iterator[_Known]:
 def _of_slice(spec: kinds.EndpointSlice) -> Iterator[_Known]:
     for one in spec.endpoints if spec.address_type != "FQDN" else ():
         health = _health(one.conditions)
-        for address in one.addresses if health is not None else ():
+        if health is None:
+            continue
+        for address in one.addresses:
             instance = _Instance(
                 address=address,
                 health=health,
