@@ -129,15 +129,19 @@ class Impact(msgspec.Struct, frozen=True, kw_only=True):
 
     def seen(self, before: Scope, after: Scope) -> frozenset[str]:
         """Return the hosts that are not as they were for a scope, in whatever way."""
-        found = self.hostnames
+        found = self._within(before, after)
         return found if before is after else found | _differing(before, after)
 
     def hosts(self, kind: XdsType, before: Scope, after: Scope) -> frozenset[str] | None:
         """Return the hosts whose clusters or endpoints may differ for a scope; None: any."""
         if self.is_full or kind in self.wide:
             return None
-        found = self.hostnames if kind in self.types else frozenset[str]()
+        found = self._within(before, after) if kind in self.types else frozenset[str]()
         return found if before is after else found | _differing(before, after)
+
+    def _within(self, before: Scope, after: Scope) -> frozenset[str]:
+        known, now = before.by_host, after.by_host
+        return frozenset(host for host in self.hostnames if host in known or host in now)
 
 
 EVERYTHING = Impact(types=ALL, wide=ALL, is_full=True)

@@ -24,7 +24,7 @@ from rhumb.snapshot.policies import Rules
 from rhumb.snapshot.proxy_configs import ProxyConfigs, ProxySettings
 from rhumb.snapshot.reach import Reach, reach
 from rhumb.snapshot.routes import Routes
-from rhumb.snapshot.scopes import Scopes, Seen, Sidecars
+from rhumb.snapshot.scopes import Differing, Scopes, Seen, Sidecars
 from rhumb.snapshot.snapshot import GatewayServers, Mesh, Mtls, Policy, Routing, Scope, SecretData
 from rhumb.snapshot.view import View
 
@@ -268,6 +268,14 @@ def _following(
         sidecars = Sidecars(resources.of(NETWORKING, "Sidecar"), root)
     if touched.services:
         seen = Seen(catalog.by_host, mesh.default_export_to)
+    if sidecars is before.sidecars:
+        old, new = before.catalog.services, catalog.services
+        services = (by[key] for by in (old, new) for key in touched.services if key in by)
+        found = (by.get(key) for by in (before.routes, routes) for key in virtual_services)
+        differing = Differing(tuple(services), tuple(r for r in found if r is not None))
+        scopes = before.scopes.following(seen, routes, differing)
+    else:
+        scopes = Scopes(seen, routes, sidecars, mesh)
     same = routes is before.routes and sidecars is before.sidecars and seen is before.seen
     indexes = Indexes(
         catalog=catalog,
@@ -279,7 +287,7 @@ def _following(
         proxy_configs=proxy_configs,
         sidecars=sidecars,
         seen=seen,
-        scopes=before.scopes if same else Scopes(seen, routes, sidecars, mesh),
+        scopes=before.scopes if same else scopes,
         labels=before.labels.updated({key: resources.get(key) for key in changes.keys}),
     )
     reached = _reach(known, changes, catalog, mesh.domain)

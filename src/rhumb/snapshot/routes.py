@@ -85,6 +85,10 @@ class Routes:
         # Stable: age decides within a level.
         return tuple(sorted(seen, key=lambda r: self._level(r, viewer)))
 
+    def get(self, key: Key) -> Routing | None:
+        """Return a VirtualService."""
+        return self._by_key.get(key)
+
     def all(self) -> Iterable[Routing]:
         """Return every VirtualService, in no order."""
         return self._by_key.values()

@@ -95,6 +95,39 @@ def choose(group: Sequence[Service], viewer: str) -> Service:
 ScopeKey = tuple[bool, str, Key | None, Interception]
 
 
+class Differing(msgspec.Struct, frozen=True, eq=False):
+    """What came, went or is not as it was: the old and the new of each."""
+
+    services: tuple[Service, ...]
+    routing: tuple[Routing, ...]
+
+
+class _Made(msgspec.Struct, frozen=True, eq=False):
+    """A scope, and what can bring something into it."""
+
+    scope: Scope
+    imports: tuple[Imports, ...]
+    """Of a Sidecar's egress listeners; empty: everything comes in."""
+    implied: frozenset[str]
+    """Hosts that its VirtualServices send to."""
+    delegates: bool
+    """Its VirtualServices have rules of others."""
+
+    def touched(self, differing: Differing) -> bool:
+        """Tell whether the scope may be another one."""
+        if not self.imports:
+            return True
+        return any(
+            service.hostname in self.implied
+            or any(one.service(service.namespace, service.hostname) for one in self.imports)
+            for service in differing.services
+        ) or any(
+            (self.delegates and not routing.spec.hosts)
+            or any(one.routing(routing) for one in self.imports)
+            for routing in differing.routing
+        )
+
+
 class Scopes:
     """Builds scopes from the services and VirtualServices of one snapshot; equal ones once."""
 
@@ -103,7 +136,13 @@ class Scopes:
         self._routes = routes
         self._sidecars = sidecars
         self._mesh = mesh
-        self._made: dict[ScopeKey, Scope] = {}
+        self._made: dict[ScopeKey, _Made] = {}
+
+    def following(self, seen: Seen, routes: Routes, differing: Differing) -> "Scopes":
+        """Return the scopes after services and VirtualServices changed; those they do not reach are the same."""
+        following = Scopes(seen, routes, self._sidecars, self._mesh)
+        following._made = {k: m for k, m in self._made.items() if not m.touched(differing)}
+        return following
 
     def scope(self, view: View) -> Scope:
         """Return what the view may see; routers ignore Sidecars."""
@@ -112,8 +151,18 @@ class Scopes:
         key = (routed, view.namespace, sidecar.key if sidecar else None, view.interception)
         found = self._made.get(key)
         if found is None:
-            found = self._made[key] = self._make(view, sidecar)
-        return found
+            found = self._made[key] = self._note(view, self._make(view, sidecar))
+        return found.scope
+
+    def _note(self, view: View, scope: Scope) -> _Made:
+        egress = scope.spec.egress if scope.spec is not None else ()
+        imports = tuple(Imports(one.hosts, view.namespace) for one in egress)
+        routing = [r for listener in scope.egress for r in listener.routing] if imports else []
+        implied: set[str] = set()
+        for each in routing:
+            implied |= destinations(each, view.namespace, self._routes.delegate).keys()
+        delegates = any(rule.delegate is not None for r in routing for rule in r.spec.http)
+        return _Made(scope, imports, frozenset(implied), delegates)
 
     def _make(self, view: View, sidecar: Resource | None) -> Scope:
         spec = sidecar.spec if sidecar is not None else None
