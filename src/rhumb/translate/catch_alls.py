@@ -48,7 +48,7 @@ def _dynamic(snapshot: Snapshot, view: View) -> Cluster:
         # Neither port nor service: the name of whoever is called is the only one there is.
         nobody = names.OutboundCluster(0, names.DYNAMIC_DNS)
         http = HttpOptions(idle_timeout_ms=_IDLE_MS)
-        tls = upstream_tls.explicit(view, nobody, policy.tls, (), http.version)
+        tls = upstream_tls.explicit(snapshot.mesh, view, nobody, policy.tls, (), http.version)
     return Cluster(
         name=names.DYNAMIC_DNS,
         discovery=Discovery.DYNAMIC_FORWARD_PROXY,

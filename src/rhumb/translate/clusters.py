@@ -114,7 +114,7 @@ def _outbound(
     tls = mtls = None
     if policy.tls is not None and not upstream_tls.is_withheld(view, rule, policy.tls):
         peers = upstream_tls.proven(service, policy.tls, identities)
-        tls = upstream_tls.explicit(view, name, policy.tls, peers, version)
+        tls = upstream_tls.explicit(mesh, view, name, policy.tls, peers, version)
     discovery = _discovery(view, service, policy)
     if policy.tls is None and mesh.auto_mtls and not service.mesh_external:
         context = upstream_tls.automatic(view, name, identities, version)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from rhumb.ir.cluster import HttpVersion
 from rhumb.ir.tls import (
     SecretRef,
@@ -14,6 +16,7 @@ from rhumb.model.endpoint import Endpoint
 from rhumb.model.kinds.destination_rule import ClientTls, ClientTlsMode, DestinationRule
 from rhumb.model.proxy import Role
 from rhumb.model.service import Registry, Service
+from rhumb.model.tls_names import usable_ciphers, usable_curves
 from rhumb.snapshot.snapshot import Mesh
 from rhumb.snapshot.view import View
 from rhumb.translate import names
@@ -112,6 +115,7 @@ def proven(service: Service, said: ClientTls, identities: tuple[str, ...]) -> tu
 
 
 def explicit(
+    mesh: Mesh,
     view: View,
     name: names.OutboundCluster,
     said: ClientTls,
@@ -141,7 +145,19 @@ def explicit(
         auto_sni=auto_sni,
         auto_san=auto_sni and not said.subject_alt_names and not said.insecure_skip_verify,
         alpn=("h2",) if version is HttpVersion.HTTP2 else (),
-        parameters=_PARAMETERS,
+        parameters=_parameters(mesh),
+    )
+
+
+def _parameters(mesh: Mesh) -> TlsParameters:
+    """Return what MeshConfig's tlsDefaults say of TLS that is not between workloads."""
+    said = mesh.config.tls_defaults
+    if said is None:
+        return _PARAMETERS
+    return msgspec.structs.replace(
+        _PARAMETERS,
+        ciphers=usable_ciphers(said.cipher_suites),
+        curves=usable_curves(said.ecdh_curves),
     )
 
 

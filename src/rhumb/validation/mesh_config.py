@@ -1,8 +1,9 @@
 """Rules for MeshConfig."""
 
 from rhumb.base.durations import Duration
-from rhumb.model.kinds.mesh_config import MeshConfig
+from rhumb.model.kinds.mesh_config import MeshConfig, MeshTls
 from rhumb.model.resource import Resource
+from rhumb.model.tls_names import usable_ciphers, usable_curves
 from rhumb.validation import rules
 from rhumb.validation.http_route import check_retries
 from rhumb.validation.locality import check_locality, check_zone_aware
@@ -50,8 +51,21 @@ def check_mesh_config(_resource: Resource, spec: MeshConfig, report: Report) -> 
     check_retries(report, "defaultInboundHttpRetryPolicy", spec.default_inbound_http_retry_policy)
     if spec.outbound_traffic_policy is not None:
         check_client_tls(report, "outboundTrafficPolicy.tls", "", spec.outbound_traffic_policy.tls)
+    for name, tls in (("meshMTLS", spec.mesh_mtls), ("tlsDefaults", spec.tls_defaults)):
+        if tls is not None:
+            _check_tls(report, name, tls)
     if spec.mesh_mtls is not None and spec.mesh_mtls.ecdh_curves:
         report.error("meshMTLS.ecdhCurves", "mesh TLS does not support ECDH curves configuration")
+
+
+def _check_tls(report: Report, at: str, tls: MeshTls) -> None:
+    """Warn of ciphers and curves that are left out."""
+    for index, suite in enumerate(tls.cipher_suites):
+        if suite not in usable_ciphers(tls.cipher_suites):
+            report.warn(f"{at}.cipherSuites[{index}]", f"ignoring invalid cipher suite: {suite}")
+    for index, curve in enumerate(tls.ecdh_curves):
+        if curve not in usable_curves(tls.ecdh_curves):
+            report.warn(f"{at}.ecdhCurves[{index}]", f"ignoring invalid ECDH curve: {curve}")
 
 
 def _check_timeouts(report: Report, spec: MeshConfig) -> None:

@@ -8,6 +8,7 @@ from rhumb.model.kinds.mesh_config import (
     InboundTrafficPolicy,
     MeshConfig,
     MeshOutboundTrafficPolicy,
+    MeshTls,
     PathNormalization,
 )
 from rhumb.model.kinds.proxy_config import (
@@ -54,7 +55,8 @@ _MESH_CONFIG = (
         "enableAutoMtls trustDomain trustDomainAliases caCertificates defaultServiceExportTo "
         "defaultVirtualServiceExportTo defaultDestinationRuleExportTo rootNamespace "
         "localityLbSetting dnsRefreshRate h2UpgradePolicy pathNormalization "
-        "defaultHttpRetryPolicy defaultInboundHttpRetryPolicy defaultTrafficPolicy",
+        "defaultHttpRetryPolicy defaultInboundHttpRetryPolicy defaultTrafficPolicy meshMTLS "
+        "tlsDefaults",
         hboneIdleTimeout=warned("has no effect: tunnels of HBONE are not served"),
         enableTracing=warned("has no effect yet: proxies report no spans", values=("true",)),
         enableEnvoyAccessLogService=warned(
@@ -81,8 +83,6 @@ _MESH_CONFIG = (
         ),
         ca=warned("has no effect: certificates are signed by the mesh's own authority"),
         discoverySelectors=warned("has no effect: all namespaces are read"),
-        meshMTLS=warned("has no effect: mutual TLS is 1.2 or newer, with Istio's ciphers"),
-        tlsDefaults=warned("has no effect: TLS is 1.2 or newer, with Istio's ciphers"),
         serviceEntryVisibility=warned("has no effect: exportTo alone decides"),
     )
     | _each(_NO_INGRESS, "ingressClass ingressService ingressControllerMode ingressSelector")
@@ -124,6 +124,7 @@ TABLE: Table = {
         certSigners=warned("has no effect: the root is trusted for every signer"),
         trustDomains=warned("has no effect: the root is trusted for every trust domain"),
     ),
+    MeshTls: message("minProtocolVersion ecdhCurves cipherSuites"),
     DefaultTrafficPolicy: message("connectionPool outlierDetection"),
     PathNormalization: message("normalization"),
     ProxyConfig: _PROXY_CONFIG,

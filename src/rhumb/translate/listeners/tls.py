@@ -12,6 +12,7 @@ from rhumb.ir.tls import (
     Validation,
 )
 from rhumb.model.kinds.gateway import ServerTls, ServerTlsMode, TlsProtocol
+from rhumb.model.kinds.mesh_config import MeshTls, MeshTlsProtocol
 from rhumb.model.tls_names import HASH, SPKI, usable_ciphers, usable_curves
 from rhumb.snapshot.view import View
 from rhumb.translate import names, secrets
@@ -35,6 +36,11 @@ _VERSIONS = {
     TlsProtocol.TLSV1_2: "TLSv1_2",
     TlsProtocol.TLSV1_3: "TLSv1_3",
 }
+_MESH_VERSIONS = {
+    MeshTlsProtocol.TLS_AUTO: "",
+    MeshTlsProtocol.TLSV1_2: "TLSv1_2",
+    MeshTlsProtocol.TLSV1_3: "TLSv1_3",
+}
 _NO_SPKI = "A" * 43 + "="
 _NO_HASH = "0" * 64
 _REQUIRE = (ServerTlsMode.MUTUAL, ServerTlsMode.ISTIO_MUTUAL)
@@ -51,7 +57,18 @@ def mesh_tls(seen: Perspective) -> DownstreamTls:
         ),
         require_client_certificate=True,
         alpn=ALPN,
-        parameters=TlsParameters(minimum="TLSv1_2", maximum="TLSv1_3", ciphers=_CIPHERS),
+        parameters=_mesh_parameters(seen),
+    )
+
+
+def _mesh_parameters(seen: Perspective) -> TlsParameters:
+    """Return what MeshConfig's meshMTLS says, else Istio's own choice."""
+    said = seen.mesh.config.mesh_mtls or MeshTls()
+    newest = said.min_protocol_version is MeshTlsProtocol.TLSV1_3
+    return TlsParameters(
+        minimum="TLSv1_3" if newest else "TLSv1_2",
+        maximum="TLSv1_3",
+        ciphers=usable_ciphers(said.cipher_suites) or _CIPHERS,
     )
 
 
@@ -70,7 +87,7 @@ def server_tls(seen: Perspective, wanted: ServerTls, *, is_http: bool) -> Downst
         validation=_validation(seen.view, wanted, credentials, asks=asks),
         require_client_certificate=wanted.mode in _REQUIRE,
         alpn=ALPN if is_http else (),
-        parameters=_parameters(wanted),
+        parameters=_parameters(wanted, seen.mesh.config.tls_defaults or MeshTls()),
     )
 
 
@@ -149,11 +166,15 @@ def _pins(wanted: tuple[str, ...], form: re.Pattern[str]) -> tuple[str, ...]:
     return found
 
 
-def _parameters(wanted: ServerTls) -> TlsParameters:
-    """Return versions, ciphers and curves; what Envoy does not know would cost the whole listener."""
+def _parameters(wanted: ServerTls, default: MeshTls) -> TlsParameters:
+    """Return versions, ciphers and curves: the server's, else the mesh's (tlsDefaults).
+
+    What Envoy does not know would cost the whole listener.
+    """
     return TlsParameters(
-        minimum=_VERSIONS.get(wanted.min_protocol_version, ""),
+        minimum=_VERSIONS.get(wanted.min_protocol_version, "")
+        or _MESH_VERSIONS[default.min_protocol_version],
         maximum=_VERSIONS.get(wanted.max_protocol_version, ""),
-        ciphers=usable_ciphers(wanted.cipher_suites),
-        curves=usable_curves(wanted.ecdh_curves),
+        ciphers=usable_ciphers(wanted.cipher_suites) or usable_ciphers(default.cipher_suites),
+        curves=usable_curves(wanted.ecdh_curves) or usable_curves(default.ecdh_curves),
     )
