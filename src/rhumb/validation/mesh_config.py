@@ -40,6 +40,15 @@ def check_mesh_config(_resource: Resource, spec: MeshConfig, report: Report) -> 
         check_outlier_detection(
             report, "defaultTrafficPolicy.outlierDetection", policy.outlier_detection
         )
+    _check_statistics(report, spec)
+    check_retries(report, "defaultHttpRetryPolicy", spec.default_http_retry_policy)
+    check_retries(report, "defaultInboundHttpRetryPolicy", spec.default_inbound_http_retry_policy)
+    if spec.outbound_traffic_policy is not None:
+        check_client_tls(report, "outboundTrafficPolicy.tls", "", spec.outbound_traffic_policy.tls)
+    _check_tls(report, spec)
+
+
+def _check_statistics(report: Report, spec: MeshConfig) -> None:
     matcher = spec.default_config.proxy_stats_matcher if spec.default_config is not None else None
     for index, expression in enumerate(matcher.inclusion_regexps if matcher is not None else ()):
         report.warn(
@@ -47,25 +56,21 @@ def check_mesh_config(_resource: Resource, spec: MeshConfig, report: Report) -> 
             syntax_error(expression),
             "the expression is left out",
         )
-    check_retries(report, "defaultHttpRetryPolicy", spec.default_http_retry_policy)
-    check_retries(report, "defaultInboundHttpRetryPolicy", spec.default_inbound_http_retry_policy)
-    if spec.outbound_traffic_policy is not None:
-        check_client_tls(report, "outboundTrafficPolicy.tls", "", spec.outbound_traffic_policy.tls)
-    for name, tls in (("meshMTLS", spec.mesh_mtls), ("tlsDefaults", spec.tls_defaults)):
-        if tls is not None:
-            _check_tls(report, name, tls)
+
+
+def _check_tls(report: Report, spec: MeshConfig) -> None:
+    """Warn of ciphers and curves that are left out."""
     if spec.mesh_mtls is not None and spec.mesh_mtls.ecdh_curves:
         report.error("meshMTLS.ecdhCurves", "mesh TLS does not support ECDH curves configuration")
-
-
-def _check_tls(report: Report, at: str, tls: MeshTls) -> None:
-    """Warn of ciphers and curves that are left out."""
-    for index, suite in enumerate(tls.cipher_suites):
-        if suite not in usable_ciphers(tls.cipher_suites):
-            report.warn(f"{at}.cipherSuites[{index}]", f"ignoring invalid cipher suite: {suite}")
-    for index, curve in enumerate(tls.ecdh_curves):
-        if curve not in usable_curves(tls.ecdh_curves):
-            report.warn(f"{at}.ecdhCurves[{index}]", f"ignoring invalid ECDH curve: {curve}")
+    for at, tls in (("meshMTLS", spec.mesh_mtls), ("tlsDefaults", spec.tls_defaults)):
+        said = tls or MeshTls()
+        for index, suite in enumerate(said.cipher_suites):
+            if suite not in usable_ciphers(said.cipher_suites):
+                wrong = f"ignoring invalid cipher suite: {suite}"
+                report.warn(f"{at}.cipherSuites[{index}]", wrong)
+        for index, curve in enumerate(said.ecdh_curves):
+            if curve not in usable_curves(said.ecdh_curves):
+                report.warn(f"{at}.ecdhCurves[{index}]", f"ignoring invalid ECDH curve: {curve}")
 
 
 def _check_timeouts(report: Report, spec: MeshConfig) -> None:
