@@ -27,16 +27,19 @@ _IN_FORCE_S = 15.0
 _QUIET_S = 0.1
 _POLL_S = 0.02
 _ASK = """
-import http.client, sys
-connection = http.client.HTTPConnection(sys.argv[1], int(sys.argv[2]), timeout=5)
+import http.client, os, sys, urllib.error, urllib.request
+host, port, path = sys.argv[1:]
 try:
-    connection.request("GET", sys.argv[3])
-    answer = connection.getresponse()
-    print(answer.status)
-    print(answer.read().decode())
+    url = f"http://{host}:{port or os.environ['PORT']}{path}"
+    answer = urllib.request.urlopen(url, timeout=5)
+except urllib.error.HTTPError as error:
+    answer = error
 except (OSError, http.client.HTTPException) as error:
     print(0)
-    print(type(error).__name__)
+    print(type(getattr(error, "reason", error)).__name__)
+    sys.exit()
+print(answer.status)
+print(answer.read().decode())
 """
 
 
@@ -158,9 +161,17 @@ class Bench:
 
     def address(self, workload: str) -> str:
         """Return a workload's address inside the mesh."""
+        return str(self._row(workload)["address"])
+
+    def port(self, workload: str, port: int) -> int:
+        """Return where a port of a workload is reached: elsewhere when it shares its address."""
+        return int(self._row(workload)["ports"].get(str(port), port))
+
+    def _row(self, workload: str) -> Row:
         rows = control.call(self.state.control, {"do": "status"})["workloads"]
         assert isinstance(rows, list)
-        return next(str(row["address"]) for row in rows if row["name"] == workload)
+        found: Row = next(row for row in rows if row["name"] == workload)
+        return found
 
     def inside(self, workload: str, *argv: str) -> str:
         """Run a command beside a workload's program; return what it printed. Raises RhumbError."""
@@ -180,14 +191,17 @@ class Bench:
         return said
 
     def ask_from(self, workload: str, host: str, port: int, path: str) -> tuple[int, str]:
-        """Ask as a program beside a workload's would; status 0 and a reason when there is no answer."""
-        said = self.inside(workload, sys.executable, "-c", _ASK, host, str(port), path)
+        """Ask as a program beside a workload's would; status 0 and a reason when there is no answer.
+
+        Port 0: the one that the workload's program listens on.
+        """
+        said = self.inside(workload, sys.executable, "-c", _ASK, host, str(port or ""), path)
         status, _, body = said.partition("\n")
         return int(status), body.strip()
 
     def answered(self, workload: str) -> int:
         """Return how many requests a program has answered, as it counts them itself."""
-        _, body = self.ask_from(workload, "127.0.0.1", 9080, "/admin/stats")
+        _, body = self.ask_from(workload, "127.0.0.1", 0, "/admin/stats")
         return sum(json.loads(body)["requests"].values())
 
     @contextmanager
