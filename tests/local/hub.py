@@ -106,7 +106,7 @@ def a_process_of_its_own_makes_the_same() -> None:
     async def main() -> None:
         kernel = Network()
         one, two = [await kernel.add(address) for address in (ONE, TWO)]
-        await kernel.redirect(two, [Rule(chain=Chain.INBOUND, match=Match(port=80), to=8080)])
+        await kernel.redirect([Rule(chain=Chain.INBOUND, match=Match(port=80), to=8080)], two)
         server = network.inside(two, lambda: socket.create_server((TWO, 8080)))
         client = network.inside(one, socket.socket)
         with server, client:

@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from rhumb.base.tasks import Nursery
-from rhumb.local.relay import Relay
+from rhumb.local.relay import Relay, to
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -20,12 +22,13 @@ async def relayed(handler: Handler) -> AsyncIterator[int]:
     server = await asyncio.start_server(handler, "127.0.0.1", 0)
     listening = socket.create_server(("127.0.0.1", 0))
     nursery = Nursery("test")
-    relay = Relay(listening, "127.0.0.1", server.sockets[0].getsockname()[1])
+    relay = Relay(listening, to("127.0.0.1", server.sockets[0].getsockname()[1]))
     nursery.start("relay", relay.run())
     try:
         yield listening.getsockname()[1]
     finally:
         await nursery.close()
+        listening.close()
         server.close()
         await server.wait_closed()
 
@@ -99,11 +102,33 @@ def test_a_target_that_refuses_closes_the_connection() -> None:
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
             nursery = Nursery("test")
-            relay = Relay(listening, "127.0.0.1", nobody.getsockname()[1])
+            relay = Relay(listening, to(*nobody.getsockname(), patience=0))
             nursery.start("relay", relay.run())
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            assert await reader.read() == b""
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
             writer.close()
             await nursery.close()
+            listening.close()
+
+    asyncio.run(run())
+
+
+def test_a_target_that_is_about_to_come_back_is_waited_for() -> None:
+    async def run() -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            target = found.getsockname()
+        nursery = Nursery("test")
+        nursery.start("relay", Relay(listening, to(*target)).run())
+        asking = asyncio.ensure_future(ask(listening.getsockname()[1], b"early"))
+        await asyncio.sleep(0.1)
+        assert not asking.done()
+        server = await asyncio.start_server(echo, *target)
+        assert await asking == b"early"
+        await nursery.close()
+        listening.close()
+        server.close()
 
     asyncio.run(run())

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from rhumb.agent import netns
@@ -19,6 +19,8 @@ _MAX_SERVERS = 3
 """As many as the C library reads (resolv.conf(5))."""
 
 Server = tuple[str, int]
+OpenSocket = Callable[[socket.AddressFamily, socket.SocketKind], Awaitable[socket.socket]]
+"""Makes a socket that does not block."""
 
 
 def nameservers(text: str) -> tuple[str, ...]:
@@ -37,12 +39,17 @@ class Upstream:
     def __init__(
         self,
         *,
+        open_socket: OpenSocket | None = None,
         enter: netns.Enter = netns.here,
         mark: int = SOCKET_MARK,
         file: Path = RESOLV_CONF,
         servers: Sequence[Server] = (),
     ) -> None:
-        """Take servers instead of a file, or a mark of 0, where nothing is captured."""
+        """Take servers instead of a file, or a mark of 0, where nothing is captured.
+
+        `open_socket` makes sockets where these servers are reached from; else they are made by `enter`.
+        """
+        self._open = open_socket or self._inside
         self._enter = enter
         self._mark = mark
         self._file = file
@@ -74,13 +81,15 @@ class Upstream:
             _log.debug("%s cannot be read: %s", self._file, error)
         return self._servers
 
-    def _socket(self, server: Server, kind: socket.SocketKind) -> socket.socket:
-        family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
+    async def _socket(self, server: Server, kind: socket.SocketKind) -> socket.socket:
+        return await self._open(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, kind)
+
+    async def _inside(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
         return netns.open_socket(self._enter, family, kind, mark=self._mark)
 
     async def _over_udp(self, server: Server, query: bytes) -> bytes:
         loop = asyncio.get_running_loop()
-        with self._socket(server, socket.SOCK_DGRAM) as made:
+        with await self._socket(server, socket.SOCK_DGRAM) as made:
             # Connected: only that server's answers are heard.
             made.connect(server)
             await loop.sock_sendall(made, query)
@@ -91,7 +100,7 @@ class Upstream:
 
     async def _over_tcp(self, server: Server, query: bytes) -> bytes:
         loop = asyncio.get_running_loop()
-        with self._socket(server, socket.SOCK_STREAM) as made:
+        with await self._socket(server, socket.SOCK_STREAM) as made:
             await loop.sock_connect(made, server)
             await loop.sock_sendall(made, len(query).to_bytes(2, "big") + query)
             size = int.from_bytes(await _exactly(made, 2), "big")

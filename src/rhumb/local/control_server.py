@@ -31,6 +31,11 @@ class Caller:
             raise RhumbError("a program needs the caller's three standard streams")
         return self._descriptors[0], self._descriptors[1], self._descriptors[2]
 
+    def take(self) -> list[int]:
+        """Return the descriptors it sent, to be closed by who takes them."""
+        found, self._descriptors = self._descriptors, []
+        return found
+
     def close_streams(self) -> None:
         """Close our copies, so that who reads from the program sees its end."""
         while self._descriptors:

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from rhumb.agent import netns
+from rhumb.agent.dns import Forward
 from rhumb.agent.process import Launch
 from rhumb.agent.settings import Capture, Ports, SidecarSettings
 from rhumb.base.errors import RhumbError
@@ -126,6 +127,13 @@ class Ground(Protocol):
 
     async def set_up(self) -> None:
         """Make it ready. Raises UnfitError."""
+
+    @property
+    def forward(self) -> Forward | None:
+        """Return what asks for names outside the mesh; None where programs ask by themselves."""
+
+    def allow_outside(self, allowed: bool) -> None:
+        """Let workloads reach the network that this machine is in, or not, where that can be chosen."""
 
     def seat(self, plan: WorkloadPlan, service: ServicePlan | None) -> Seat:
         """Return the seat of a workload: the same one for as long as what it serves is the same.

@@ -3,46 +3,57 @@
 Usage: python -m rhumb.local.host STATE-DIRECTORY [--with-parent]. It imports next to nothing: it stays for
 as long as the mesh does. `--with-parent` ends with the process that started it. Where the mesh is
 to capture nothing, there are no namespaces to make.
+
+While it waits, it makes sockets of the host's network for those inside, who can make none themselves.
 """
 
 import os
-import shutil
 import signal
+import socket
+import struct
 import sys
-from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
-from rhumb.local import linux, processes
+from rhumb.local import linux
 
 _NAMESPACES = linux.CLONE_NEWUSER | linux.CLONE_NEWNET | linux.CLONE_NEWNS | linux.CLONE_NEWPID
 
+REQUEST = struct.Struct("!iI")
+"""A number of KINDS (in answers: of an error, 0 for none), and a number to tell the answer by."""
+KINDS = {
+    1: (socket.AF_INET, socket.SOCK_STREAM),
+    2: (socket.AF_INET, socket.SOCK_DGRAM),
+    3: (socket.AF_INET6, socket.SOCK_STREAM),
+    4: (socket.AF_INET6, socket.SOCK_DGRAM),
+}
 
-def main(arguments: list[str]) -> int:
-    """Run until the supervisor has ended; return its exit code."""
-    directory = Path(arguments[0])
+
+def main(arguments: list[str]) -> NoReturn:
+    """Run until the supervisor has ended; the process becomes the one that cleans up."""
+    directory = arguments[0]
     if "--with-parent" in arguments:
         linux.die_with_parent()
-    (directory / "host.pid").write_text(f"{os.getpid()}\n")
-    captures = (directory / "capture").read_text().strip() != "NONE"
-    child = _start(directory) if captures else _start_here(directory)
+    with open(f"{directory}/host.pid", "w") as file:  # noqa: PTH123 - pathlib is large
+        file.write(f"{os.getpid()}\n")
+    with open(f"{directory}/capture") as file:  # noqa: PTH123 - as above
+        captures = file.read().strip() != "NONE"
+    ours, theirs = socket.socketpair()
+    child = _start(directory, theirs) if captures else _start_here(directory)
+    theirs.close()
 
     def forward(number: int, _frame: FrameType | None) -> None:
         os.kill(child, number)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, forward)
+    serve(ours)
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
-    processes.end(str(directory))  # those that left their parents; in namespaces the kernel has
-    if code == 0:  # ended in order: nothing is left to look at
-        shutil.rmtree(directory, ignore_errors=True)
-    else:
-        (directory / "host.pid").unlink(missing_ok=True)
-        (directory / "control.sock").unlink(missing_ok=True)
-    return code if code >= 0 else 128 - code
+    _become("rhumb.local.clean", directory, str(code))
 
 
-def _start(directory: Path) -> int:
+def _start(directory: str, asking: socket.socket) -> int:
     uid, gid = os.geteuid(), os.getegid()
     child = linux.clone(_NAMESPACES)
     if child:
@@ -51,28 +62,42 @@ def _start(directory: Path) -> int:
         linux.map_user(0, uid, 0, gid)
         linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
         _own_proc()
-        _become("rhumb.local.in_namespaces", str(directory), str(uid), str(gid))
+        linux.die_with_parent()
+        asking.set_inheritable(True)
+        handle = str(asking.fileno())
+        _become("rhumb.local.in_namespaces", directory, str(uid), str(gid), handle)
     except OSError as error:
         sys.stderr.write(f"rhumb: {error}\n")
     finally:
         os._exit(126)
 
 
-def _start_here(directory: Path) -> int:
+def _start_here(directory: str) -> int:
     child = os.fork()
     if child:
         return child
     try:
-        _become("rhumb.local.on_loopback", str(directory))
+        linux.die_with_parent()
+        _become("rhumb.local.on_loopback", directory)
     except OSError as error:
         sys.stderr.write(f"rhumb: {error}\n")
     finally:
         os._exit(126)
 
 
-def _become(module: str, *arguments: str) -> None:
-    linux.die_with_parent()
+def _become(module: str, *arguments: str) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - ourselves
+
+
+def serve(asked: socket.socket) -> None:
+    """Answer each request with a new socket, until nobody is left to ask."""
+    while request := asked.recv(REQUEST.size):
+        kind, number = REQUEST.unpack(request)
+        try:
+            with socket.socket(*KINDS[kind]) as made:
+                socket.send_fds(asked, [REQUEST.pack(0, number)], [made.fileno()])
+        except OSError as error:
+            asked.sendall(REQUEST.pack(error.errno or 0, number))
 
 
 def _own_proc() -> None:
@@ -86,4 +111,4 @@ def _own_proc() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -5,9 +5,7 @@ of ours.
 """
 
 import ctypes
-import ctypes.util
 import os
-import platform
 import signal
 import sys
 from pathlib import Path
@@ -45,9 +43,9 @@ def clone(flags: int) -> int:
     Raises OSError: EPERM or ENOSPC where user namespaces are forbidden or used up, ENOSYS on a
     processor whose call number is not known here.
     """
-    number = _SYS_CLONE.get(platform.machine())
+    number = _SYS_CLONE.get(os.uname().machine)
     if number is None:
-        raise OSError(38, f"clone: not known for {platform.machine()}")
+        raise OSError(38, f"clone: not known for {os.uname().machine}")
     libc = _libc()
     libc.syscall.restype = ctypes.c_long
     pid = libc.syscall(
@@ -101,10 +99,10 @@ def reason_without_namespaces() -> str:
 
     Tries for real in a child: sysctls and security modules differ too much to be judged by reading.
     """
-    if platform.system() != "Linux":
-        return f"{platform.system()} has no network namespaces"
-    if platform.machine() not in _SYS_CLONE:
-        return f"how {platform.machine()} makes namespaces is not known here"
+    if os.uname().sysname != "Linux":
+        return f"{os.uname().sysname} has no network namespaces"
+    if os.uname().machine not in _SYS_CLONE:
+        return f"how {os.uname().machine} makes namespaces is not known here"
     reading, writing = os.pipe()
     # In an interpreter of its own: this process may have threads, which neither survive a copy of it
     # nor may be there when a user namespace is made.

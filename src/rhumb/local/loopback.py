@@ -128,6 +128,7 @@ class Loopback:
     """Gives each workload ports on 127.0.0.1."""
 
     shared = True
+    forward = None
 
     def __init__(self, mark: str) -> None:
         """Take what all processes of this mesh are known by."""
@@ -149,6 +150,9 @@ class Loopback:
     def close(self) -> None:
         """Let another mesh have all that was allotted here."""
         self._block.close()
+
+    def allow_outside(self, allowed: bool) -> None:
+        """Do nothing: programs are in this machine's network."""
 
     def seat(self, plan: WorkloadPlan, service: ServicePlan | None) -> Seat:
         """Return ports for all that the workload serves, its proxy and its agent."""

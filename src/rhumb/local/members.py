@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from rhumb.local import programs, resources
 from rhumb.local.ground import Ground, Seat, Site
 from rhumb.local.presence import Presence
 from rhumb.local.programs import Application, Place, own_environment
-from rhumb.local.relay import Relay
+from rhumb.local.published import Published
 from rhumb.local.resources import Seated
 from rhumb.local.state import State
 from rhumb.local.topology import PortSpec
@@ -34,6 +33,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
     state: State
     ground: Ground
+    published: Published
     envoy: Path
     roots: str
 
@@ -59,11 +59,8 @@ class Member:
         )
         self._announcing: asyncio.Task[None] | None = None
 
-    async def start(self, sockets: dict[str, socket.socket]) -> None:
-        """Bring the workload up; returns when its sidecar is ready.
-
-        `sockets` are the host's listening sockets by ADDRESS:PORT. Raises OSError, RhumbError.
-        """
+    async def start(self) -> None:
+        """Bring the workload up; returns when its sidecar is ready. Raises OSError, RhumbError."""
         seated = self.seated
         site = await self._around.ground.open(self.plan, seated.seat, seated.doors)
         self._site = site
@@ -78,6 +75,7 @@ class Member:
             enter=site.enter,
             launch=site.launch,
             access_log=log.fileno(),
+            forward=self._around.ground.forward,
             run_command=commands(self._beside, self._directory()),
         )
         if self.plan.program is not None:
@@ -90,13 +88,9 @@ class Member:
             )
             self._nursery.start("application", self.application.run())
         await self.sidecar.start()
-        for publish in self.plan.publish:
-            listening = sockets.get(f"{publish.address}:{publish.host_port}")
-            if listening is not None:
-                relay = Relay(listening, seated.seat.address, seated.seat.at_proxy(publish.port))
-                self._nursery.start("relay", relay.run())
         await self.sidecar.wait_ready()
         self.ready = True
+        self.lead()
         if self.application is not None or self.plan.gateway:
             self.announce()
 
@@ -146,8 +140,16 @@ class Member:
         if self._presence is not None:
             await self._presence.wait()
 
+    def lead(self) -> None:
+        """Lead what the workload publishes on the host to it."""
+        for publish in self.plan.publish:
+            port = self.seat.at_proxy(publish.port)
+            self._around.published.lead(publish.name, self.seat.address, port)
+
     async def drain(self) -> None:
         """Let what is in flight to the workload end, once nobody sends any more."""
+        for publish in self.plan.publish:
+            self._around.published.hold(publish.name)
         if self.sidecar is not None:
             inbound = {self.sidecar.settings.ports.inbound, *self.seat.received.values()}
             if self.plan.gateway:
@@ -183,7 +185,8 @@ class Member:
         """Tell whether the workload must be started anew to be this one; else take what is new of it."""
         if self.seated.essence != seated.essence:
             return True
-        self.seated = seated
+        self.seated, self.plan = seated, seated.plan
+        self.lead()
         if self._presence is not None:
             self._presence.update(resources.entry_text(seated))
         return False

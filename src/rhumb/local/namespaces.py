@@ -4,12 +4,14 @@ import os
 from collections.abc import Iterable, Mapping
 
 from rhumb.agent import netns, redirect
+from rhumb.agent.dns import Forward
 from rhumb.agent.settings import Capture, Discovery, SidecarSettings
 from rhumb.base.files import write_atomic
 from rhumb.local import addresses
 from rhumb.local.addresses import next_address
 from rhumb.local.ground import DOMAIN, Door, Plane, Seat, UnfitError
 from rhumb.local.network_client import Network, NetworkError
+from rhumb.local.outside import RULES, Outside
 from rhumb.local.programs import Place
 from rhumb.local.state import State
 from rhumb.local.topology import ServicePlan, WorkloadPlan
@@ -21,18 +23,22 @@ class Namespaces:
 
     shared = False
 
-    def __init__(self, state: State, uid: int, gid: int) -> None:
-        """Take the user that programs run as."""
+    def __init__(self, state: State, uid: int, gid: int, outside: Outside) -> None:
+        """Take the user that programs run as, and the way out."""
         self.plane = Plane(address=addresses.HUB)
         self._state = state
         self._uid, self._gid = uid, gid
         self._seats: dict[str, Seat] = {}
         self._network = Network()
+        self._outside = outside
 
     async def set_up(self) -> None:
         """Make the bridge, and try on a namespace for nothing what each workload's will need."""
         try:
             await self._network.set_up_hub()
+            await self._network.redirect(RULES)
+            self._outside.start()
+            self._outside.serve()
             await self._try_out()
         except (OSError, NetworkError) as error:
             raise UnfitError(
@@ -91,6 +97,15 @@ class Namespaces:
         place = Place(netns=handle, mounts=self._mounts(plan), uid=self._uid, gid=self._gid)
         return NamespaceSite(self._network, seat.address, handle, place, gateway=plan.gateway)
 
+    @property
+    def forward(self) -> Forward:
+        """Return what asks the host's resolvers."""
+        return self._outside.resolve
+
+    def allow_outside(self, allowed: bool) -> None:
+        """Let workloads reach the network that this machine is in, or not."""
+        self._outside.allowed = allowed
+
     def _mounts(self, plan: WorkloadPlan) -> tuple[tuple[str, str], ...]:
         folder = self._state.directory / "etc" / plan.namespace
         search = f"{plan.namespace}.svc.{DOMAIN} svc.{DOMAIN} {DOMAIN}"
@@ -134,7 +149,7 @@ class NamespaceSite:
         """Write the rules of nftables."""
         rules = redirect.plan(settings)
         if rules:
-            await self._network.redirect(self._handle, rules)
+            await self._network.redirect(rules, self._handle)
 
     def variables(self) -> Mapping[str, str]:
         """Return nothing: names and addresses are as everywhere."""

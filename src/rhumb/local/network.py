@@ -27,7 +27,7 @@ def set_up_hub() -> None:
 
     Raises OSError or pyroute2's NetlinkError when the kernel refuses.
     """
-    _in_thread(_make_hub)
+    in_hub(_make_hub)
 
 
 def _make_hub() -> None:
@@ -46,8 +46,8 @@ def add_workload(address: str) -> int:
 
     Returns an open descriptor, which keeps it alive.
     """
-    handle = _in_thread(_new_namespace)
-    _in_thread(lambda: _connect(address, handle))
+    handle = in_hub(_new_namespace)
+    in_hub(lambda: _connect(address, handle))
     inside(handle, lambda: _configure(address))
     return handle
 
@@ -67,7 +67,7 @@ def remove_workload(address: str) -> None:
 
     The kernel would do so too, but late: after the namespace's last process has ended.
     """
-    _in_thread(lambda: _disconnect(address))
+    in_hub(lambda: _disconnect(address))
 
 
 def _disconnect(address: str) -> None:
@@ -84,7 +84,7 @@ def inside(namespace: int, work: Callable[[], T]) -> T:
         linux.setns(namespace, linux.CLONE_NEWNET)
         return work()
 
-    return _in_thread(enter)
+    return in_hub(enter)
 
 
 def _configure(address: str) -> None:
@@ -121,8 +121,8 @@ def _new_namespace() -> int:
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _in_thread(work: Callable[[], T]) -> T:
-    """Run work on a new thread, so that its namespace ends with it and this thread keeps its own.
+def in_hub(work: Callable[[], T]) -> T:
+    """Run work on a new thread, so that this one keeps its namespace whatever the work enters.
 
     pyroute2 runs an event loop of its own besides, which the caller's thread may have running.
     """

@@ -41,9 +41,10 @@ class Network:
         (handle,) = await self._do({"do": "add", "address": address})
         return handle
 
-    async def redirect(self, handle: int, rules: Iterable[Rule]) -> None:
-        """Put a capture plan into force inside a namespace."""
-        await self._do({"do": "redirect", "rules": msgspec.to_builtins(tuple(rules))}, (handle,))
+    async def redirect(self, rules: Iterable[Rule], handle: int | None = None) -> None:
+        """Put a capture plan into force inside a namespace, or in the hub."""
+        given = () if handle is None else (handle,)
+        await self._do({"do": "redirect", "rules": msgspec.to_builtins(tuple(rules))}, given)
 
     async def remove(self, address: str) -> None:
         """Take a workload off the bridge, so that its address may be given again at once."""

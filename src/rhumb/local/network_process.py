@@ -33,7 +33,10 @@ def _add(order: Json, _given: Given) -> Given:
 
 def _redirect(order: Json, given: Given) -> Given:
     rules = msgspec.convert(order["rules"], tuple[Rule, ...])
-    network.inside(given[0], lambda: redirect_apply.apply(rules))
+    if given:
+        network.inside(given[0], lambda: redirect_apply.apply(rules))
+    else:
+        network.in_hub(lambda: redirect_apply.apply(rules))
     return ()
 
 

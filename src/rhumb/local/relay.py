@@ -1,12 +1,17 @@
-"""Published ports: connections that the host accepted, carried to a gateway inside the mesh."""
+"""Connections that are accepted here, carried on to where they belong, byte for byte."""
 
 import asyncio
 import logging
 import socket
+import struct
+from collections.abc import Awaitable, Callable
 
 from rhumb.base.tasks import Nursery
 
 _log = logging.getLogger(__name__)
+
+_PATIENCE_S = 10.0
+_AGAIN_S = 0.05
 
 
 class _End(asyncio.Protocol):
@@ -69,16 +74,42 @@ class _End(asyncio.Protocol):
             self.other.transport.close()
 
 
-class Relay:
-    """Carries the connections of one listening socket to one address."""
+Connect = Callable[[socket.socket], Awaitable[socket.socket]]
+"""Takes an accepted connection and returns where it goes on. Raises OSError."""
 
-    def __init__(self, listening: socket.socket, host: str, port: int) -> None:
+
+def to(host: str, port: int, *, patience: float = _PATIENCE_S) -> Connect:
+    """Lead every connection to one address; one that does not answer may be about to come back."""
+
+    async def connect(_accepted: socket.socket) -> socket.socket:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
+        while True:
+            made = socket.socket()
+            made.setblocking(False)
+            try:
+                await loop.sock_connect(made, (host, port))
+            except BaseException as error:
+                made.close()
+                if not isinstance(error, OSError) or loop.time() > deadline:
+                    raise
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                return made
+
+    return connect
+
+
+class Relay:
+    """Carries the connections of one listening socket on."""
+
+    def __init__(self, listening: socket.socket, connect: Connect) -> None:
         self._listening = listening
-        self._target = (host, port)
-        self._nursery = Nursery(f"relay/{port}")
+        self._connect = connect
+        self._nursery = Nursery("relay")
 
     async def run(self) -> None:
-        """Accept until cancelled."""
+        """Accept until cancelled; what is carried by then goes on, and the socket stays open."""
         loop = asyncio.get_running_loop()
         self._listening.setblocking(False)
         try:
@@ -87,21 +118,27 @@ class Relay:
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._nursery.start("connection", self._carry(accepted))
         finally:
-            self._listening.close()
             await self._nursery.close()
 
     async def _carry(self, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        near, far = _End(), _End()
         try:
-            _, far = await loop.create_connection(_End, *self._target)
-        except OSError as error:
-            _log.warning("published port: the gateway does not answer: %s", error)
+            made = await self._connect(accepted)
+        except BaseException as error:
+            # A reset, not an end: nothing was answered.
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             accepted.close()
+            if not isinstance(error, OSError):
+                raise
+            _log.warning("a connection leads nowhere: %s", error)
             return
-        near = _End()
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         near.other, far.other = far, near
         try:
+            await loop.create_connection(lambda: far, sock=made)
             await loop.connect_accepted_socket(lambda: near, accepted)
         except OSError:
             if far.transport is not None:
                 far.transport.close()
+            accepted.close()

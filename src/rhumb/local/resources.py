@@ -29,7 +29,8 @@ class Seated(msgspec.Struct, frozen=True, kw_only=True):
     def essence(self) -> object:
         """Return what its proxy and its program are started with."""
         ports = self.service.ports if self.service else ()
-        return self.plan, self.seat, tuple((port.label, port.target) for port in ports)
+        plan = msgspec.structs.replace(self.plan, publish=())  # led to it from elsewhere
+        return plan, self.seat, tuple((port.label, port.target) for port in ports)
 
     @property
     def has_entry(self) -> bool:

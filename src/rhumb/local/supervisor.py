@@ -35,6 +35,7 @@ from rhumb.local.guests import Guests
 from rhumb.local.hearing import heard
 from rhumb.local.members import Member, Surroundings, pids
 from rhumb.local.plane import ControlPlane
+from rhumb.local.published import Published
 from rhumb.local.resources import Seated
 from rhumb.local.state import SOURCE, State
 from rhumb.local.topology import ServicePlan, Topology, WorkloadPlan
@@ -66,7 +67,7 @@ class Supervisor:
         self._plane = ControlPlane(state, ground.plane, self._clock)
         self._members: dict[str, Member] = {}
         self._services: dict[str, str] = {}
-        self._sockets: dict[str, socket.socket] = {}
+        self._published = Published()
         self._topology: Topology | None = None
         self._around: Surroundings | None = None
         self._guests = Guests(state, self._members, self._host, self._retire, self._leave)
@@ -103,6 +104,7 @@ class Supervisor:
             self._around = Surroundings(
                 state=self._state,
                 ground=self._ground,
+                published=self._published,
                 envoy=binary.find("", from_environment()),
                 roots=self._authority.bundle.pem,
             )
@@ -131,7 +133,15 @@ class Supervisor:
         except FileNotFoundError:
             return
         for name, handle in found.items():
-            self._sockets[name] = socket.socket(fileno=handle)
+            self._published.add(name, socket.socket(fileno=handle))
+
+    def _receive(self, request: Json, caller: Caller) -> None:
+        """Take the sockets that a command opened for ports that are new."""
+        names = request.get("sockets")
+        if not isinstance(names, list) or not names:
+            return
+        for name, handle in zip(names, caller.take(), strict=True):
+            self._published.add(str(name), socket.socket(fileno=handle))
 
     # --- bringing a topology about ---------------------------------------------------------
 
@@ -141,6 +151,8 @@ class Supervisor:
             if service.id not in self._services:
                 taken = set(self._services.values())
                 self._services[service.id] = next_address(addresses.SERVICES, taken)
+        self._ground.allow_outside(wanted.outside)
+        self._published.keep({p.name for plan in wanted.workloads for p in plan.publish})
         plans = {plan.id: plan for plan in wanted.workloads}
         seated = {plan.id: self._seated(plan, wanted) for plan in wanted.workloads}
         own = {name: m for name, m in self._members.items() if name not in self._guests}
@@ -202,7 +214,7 @@ class Supervisor:
         )
         member = self._members[plan.id] = Member(seated, self._around, token)
         async with asyncio.timeout(_READY_S):
-            await member.start(self._sockets)
+            await member.start()
         return member
 
     async def _serving(self, members: Iterable[Member]) -> None:
@@ -259,6 +271,7 @@ class Supervisor:
             case "status":
                 return await self._status()
             case "apply":
+                self._receive(request, caller)
                 return await self._apply(self._load())
             case "get":
                 return await self._get(str(request["path"]))
@@ -314,6 +327,7 @@ class Supervisor:
             "pid": os.getpid(),
             "control_plane": self._plane.pid,
             "capture": self._state.capture.value.lower(),
+            "published": self._published.names,
             "workloads": [await _row(member) for member in list(self._members.values())],
         }
 

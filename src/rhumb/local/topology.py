@@ -104,6 +104,8 @@ class MeshSpec(Kind, frozen=True, kw_only=True):
     gateways: Mapping[str, GatewaySpec] = NONE
     environment: Mapping[str, str] = NONE
     """For the programs of all services."""
+    outside: bool = True
+    """Whether workloads reach the network that this machine is in."""
 
 
 class Publish(msgspec.Struct, frozen=True, order=True):
@@ -112,6 +114,11 @@ class Publish(msgspec.Struct, frozen=True, order=True):
     address: str
     host_port: int
     port: int
+
+    @property
+    def name(self) -> str:
+        """Return ADDRESS:PORT on the host."""
+        return f"{self.address}:{self.host_port}"
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +172,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     config: tuple[str, ...]
     services: tuple[ServicePlan, ...]
     workloads: tuple[WorkloadPlan, ...]
+    outside: bool = True
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Topology:
@@ -309,6 +317,7 @@ def _plan(spec: MeshSpec, path: Path) -> Topology:
         config=tuple(str(home / folder) for folder in folders),
         services=tuple(services),
         workloads=tuple(workloads),
+        outside=spec.outside,
     )
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def up(
     with state.locked():
         if _runs(state):
             _check_capture(state, capture)
-            control.call(state.control, {"do": "apply"}, timeout=_START_S)
+            _apply(wanted, state)
             return wait_ready(state, progress)
         binary.check(binary.find("", from_environment()))
         start = partial(_started, wanted, file, state, with_parent=with_parent, progress=progress)
@@ -103,6 +103,22 @@ def _runs(state: State) -> bool:
     return not failed
 
 
+def _apply(wanted: Topology, state: State) -> None:
+    """Bring a running mesh up to date; ports that are new are opened here, in the host's network."""
+    found = control.call(state.control, {"do": "status"}).get("published")
+    sockets = published(wanted, without=found if isinstance(found, list) else ())
+    try:
+        control.call(
+            state.control,
+            {"do": "apply", "sockets": list(sockets)},
+            [one.fileno() for one in sockets.values()],
+            timeout=_START_S,
+        )
+    finally:
+        for one in sockets.values():
+            one.close()
+
+
 def _check_capture(state: State, capture: Interception | None) -> None:
     if capture not in (None, state.capture):
         raise RhumbError(
@@ -143,18 +159,19 @@ def _start(
             one.close()
 
 
-def published(wanted: Topology) -> dict[str, socket.socket]:
-    """Return listening sockets for every published port, by ADDRESS:PORT.
+def published(wanted: Topology, without: Collection[str] = ()) -> dict[str, socket.socket]:
+    """Return listening sockets for every published port, by ADDRESS:PORT, but for some.
 
     Raises RhumbError when one is taken; then none stays open.
     """
     found: dict[str, socket.socket] = {}
     for workload in wanted.workloads:
         for publish in workload.publish:
-            name = f"{publish.address}:{publish.host_port}"
+            if publish.name in without:
+                continue
             family = socket.AF_INET6 if ":" in publish.address else socket.AF_INET
             try:
-                found[name] = socket.create_server(
+                found[publish.name] = socket.create_server(
                     (publish.address, publish.host_port), family=family, backlog=1024
                 )
             except OSError as error:
