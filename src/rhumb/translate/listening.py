@@ -63,6 +63,8 @@ def _crowds(seen: Perspective) -> Crowds | None:
         return None
     found: dict[int, Mapping[Protocol, int]] = {}
     for service in egress[0].services:
+        if service.external_name:
+            return None
         _count(found, service, 1)
     return found
 
