@@ -20,6 +20,13 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+from envoy.extensions.transport_sockets.proxy_protocol.v3.upstream_proxy_protocol_pb2 import (
+    ProxyProtocolUpstreamTransport,
+)
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
+
+from rhumb.encode.tls import secret_config
+from rhumb.ir.tls import SecretRef, SecretSource
 
 _SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type
 _TIMEOUT_S = 60
@@ -37,7 +44,7 @@ def validate(
     bootstrap = Bootstrap()
     bootstrap.node.id = "sidecar~127.0.0.1~judge.default~default.svc.cluster.local"
     bootstrap.node.cluster = "judge"
-    bootstrap.static_resources.clusters.extend(clusters)
+    bootstrap.static_resources.clusters.extend(map(_without_ads, clusters))
     for name in ("xds-grpc", "sds-grpc"):
         bootstrap.static_resources.clusters.append(_static(name))
     for listener in listeners:
@@ -107,6 +114,28 @@ def _certificates(folder: Path) -> None:
 def _static(name: str) -> Cluster:
     out = Cluster(name=name, type=Cluster.STATIC)
     out.load_assignment.cluster_name = name
+    return out
+
+
+def _without_ads(cluster: Cluster) -> Cluster:
+    """Ask the agent for secrets: a static ORIGINAL_DST cluster that asks over ADS crashes Envoy 1.40.
+
+    Dynamic clusters do not: their stream is there before them.
+    """
+    out = Cluster()
+    out.CopyFrom(cluster)
+    wrapper, context = ProxyProtocolUpstreamTransport(), UpstreamTlsContext()
+    is_wrapped = out.transport_socket.typed_config.Unpack(wrapper)
+    socket = wrapper.transport_socket if is_wrapped else out.transport_socket
+    if socket.typed_config.Unpack(context):
+        common = context.common_tls_context
+        roots = common.combined_validation_context.validation_context_sds_secret_config
+        for config in (*common.tls_certificate_sds_secret_configs, roots):
+            if config.sds_config.HasField("ads"):
+                config.CopyFrom(secret_config(SecretRef(config.name, SecretSource.AGENT)))
+        socket.typed_config.Pack(context)
+        if is_wrapped:
+            out.transport_socket.typed_config.Pack(wrapper)
     return out
 
 
