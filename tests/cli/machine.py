@@ -158,6 +158,20 @@ def an_expired_token(machine: Machine) -> None:
     end(machine, agent, signal.SIGTERM)
 
 
+def nothing_to_prove_an_identity_with(machine: Machine) -> None:
+    agent = machine.agent(None)
+    assert agent.wait(SECONDS) == 2
+    told = machine.said(agent)
+    assert f"error: {machine.home / 'a'} holds no certificate, and there is no --join-token" in told
+    assert "rhumb ca token create --namespace shop --service-account cart" in told
+    (machine.home / "roots.pem").write_text("these are no certificates")
+    agent = machine.agent(machine.token(), name="b")
+    assert agent.wait(SECONDS) == 2
+    told = machine.said(agent)
+    assert f"error: --roots {machine.home / 'roots.pem'}: " in told
+    assert "rhumb ca show -o pem" in told
+
+
 def a_stolen_token(machine: Machine) -> None:
     token = machine.token()
     agent = machine.agent(token)
@@ -202,6 +216,7 @@ WORKS: Mapping[str, Callable[[Machine], None]] = {
         a_signal_ends_agent_and_envoy,
         a_killed_agent_leaves_what_the_next_one_takes_over,
         an_expired_token,
+        nothing_to_prove_an_identity_with,
         a_stolen_token,
         anothers_identity,
         two_agents_on_one_machine,

@@ -141,9 +141,11 @@ def test_what_nobody_knows_is_told_and_the_rest_of_the_file_counts(
         extra.write_text(f"{bad}---{good}")
         found = finding(mesh, extra)
         until(lambda: ask(mesh, "good.example")[0] == 200)
+        told = mesh.command("up").stderr
         load.more(20)
     assert load.failures == []
     assert found["level"] == "error"
+    assert f"{extra}:{found['line']}: error: {found['object']}: {field}: " in told
     assert found["object"].endswith(" default/bad")
     assert (found["field"], found["fix"]) == (field, f'did you mean "{fix}"?')
     assert 3 <= found["line"] <= 4

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import uvloop
 
-from rhumb.agent import binary, redirect, redirect_apply
+from rhumb.agent import binary, redirect, redirect_apply, sds
 from rhumb.agent.dns_upstream import Upstream
 from rhumb.agent.run import Sidecar
 from rhumb.agent.settings import Capture, Discovery, SidecarSettings, from_environment
@@ -16,6 +16,7 @@ from rhumb.base import logs
 from rhumb.base.errors import RhumbError
 from rhumb.base.garbage import collect_here
 from rhumb.base.tasks import Nursery
+from rhumb.identity.trust import TrustBundle
 from rhumb.model.proxy import Interception, Role
 
 
@@ -103,8 +104,8 @@ def command(
     sidecar = Sidecar(
         settings,
         binary=found,
-        roots=roots.read_text(),
-        join_token=join_token.read_text().strip() if join_token else "",
+        roots=_roots(roots),
+        join_token=_token(join_token, settings),
         forward=Upstream() if redirects else None,
     )
     if redirects:
@@ -114,6 +115,29 @@ def command(
     finally:
         if redirects:
             redirect_apply.remove()
+
+
+def _roots(path: Path) -> str:
+    text = path.read_bytes().decode(errors="replace")
+    try:
+        TrustBundle.parse(text)
+    except RhumbError as error:
+        hint = "it is what `rhumb ca show -o pem` prints beside the control plane"
+        raise RhumbError(f"--roots {path}: {error}", hint=hint) from None
+    return text
+
+
+def _token(path: Path | None, settings: SidecarSettings) -> str:
+    """Return the join token; without one there must be a certificate of an earlier run."""
+    if path is not None:
+        return path.read_text().strip()
+    if sds.read_pair(settings.directory / "sds") is None:
+        who = f"--namespace {settings.namespace} --service-account {settings.service_account}"
+        raise RhumbError(
+            f"{settings.directory} holds no certificate, and there is no --join-token to get one",
+            hint=f"make a token beside the control plane: rhumb ca token create {who}",
+        )
+    return ""
 
 
 def _label(text: str) -> tuple[str, str]:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from rhumb.cli import tables
+from rhumb.cli import sync, tables
 from rhumb.cli.printer import say
-from rhumb.local import state, up
+from rhumb.local import control, state, up
 from rhumb.local.loopback import LOST
 from rhumb.local.state import State
 from rhumb.model.proxy import Interception
@@ -61,7 +61,16 @@ def command(file: Path, capture: str) -> None:
       auto      redirect where the machine allows it, else none, with a notice
     """
     say(f"starting the mesh of {file} ...")
-    found = start(file, state.of(file), capture)
+    mesh = state.of(file)
+    found = start(file, mesh, capture)
     tables.workloads(found)
     for line in tables.published(found):
         say(line)
+    _tell_problems(mesh)
+
+
+def _tell_problems(mesh: State) -> None:
+    """Say at once what `rhumb status` would: a mesh with mistakes in its files runs, but for these."""
+    page = control.call(mesh.control, {"do": "get", "path": sync.FINDINGS})
+    for problem in sync.problems(str(page["body"]).encode()):
+        say(problem.text())
