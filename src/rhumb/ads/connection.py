@@ -69,7 +69,7 @@ class Connection:
         max_names: int,
         on_nack: Callable[[Nack], None],
     ) -> None:
-        self._delta = delta
+        self.is_delta = delta
         self._differences = differences
         self._ack_timeout = ack_timeout_s
         self._max_names = max_names
@@ -184,7 +184,7 @@ class Connection:
         if found is None:
             found = (
                 DeltaChannel(DeltaWatch(kind), self._differences)
-                if self._delta
+                if self.is_delta
                 else SotwChannel(SotwWatch(kind), self._differences)
             )
             known = {**self._channels, kind: found}

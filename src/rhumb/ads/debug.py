@@ -23,6 +23,7 @@ from rhumb.model.kinds.table import NETWORKING
 from rhumb.model.proxy import Role
 from rhumb.model.resource import ResourceSet
 from rhumb.snapshot.build import World
+from rhumb.snapshot.view import whole
 from rhumb.translate import conflicts
 from rhumb.translate.origins import Origins, origins
 from rhumb.xds.types import XdsType
@@ -178,13 +179,13 @@ class Pages:
         return {"totalClients": len(clients), "clients": clients}
 
     def dump(self, proxy_id: str) -> Json:
-        """Return what one proxy is served, as protobuf JSON.
+        """Return what one proxy is served, as protobuf JSON; routes with their virtual hosts inside.
 
         Raises RhumbError when no such proxy is connected.
         """
         view = self._find(proxy_id, agent=False).connection.view
         assert view is not None
-        views = self._plane.ads.views
+        views, view = self._plane.ads.views, whole(view)
         return {
             word: [
                 MessageToDict(Packed.FromString(entry.packed), preserving_proto_field_name=True)

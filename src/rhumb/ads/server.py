@@ -19,7 +19,7 @@ from rhumb.cache.views import Views
 from rhumb.model.proxy import Proxy, Role
 from rhumb.snapshot.affects import EVERYTHING, Impact
 from rhumb.snapshot.snapshot import Snapshot
-from rhumb.snapshot.view import View
+from rhumb.snapshot.view import View, whole
 from rhumb.xds.types import HEALTH_TYPE, XdsType
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -175,6 +175,8 @@ class AdsServer:
         connection = stream.connection
         assert connection.proxy is not None
         view, before = self._views.snapshot.view(connection.proxy), connection.view
+        if not connection.is_delta:
+            view = whole(view)  # one by one is a matter of incremental streams alone
         if view == before:
             return False
         self._leave(stream)

@@ -162,6 +162,7 @@ def metadata(settings: SidecarSettings) -> Json:
         "RHUMB_RESOLVER": "true" if settings.own_resolver else "",
         "RHUMB_ROLE": settings.role.value,
         "RHUMB_STATS": "true",
+        "RHUMB_VHDS": "true",
     }
     return {name: value for name, value in said.items() if value not in ("", {})}
 

@@ -93,3 +93,11 @@ class View(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
         found = [i for i in self.instances if i.port.number == number]
         found += [i for i in self.instances if i.target_port == number]
         return found[0] if found else None
+
+
+def whole(view: View) -> View:
+    """Return a view that receives virtual hosts inside their route configurations."""
+    if not view.capabilities.vhds:
+        return view
+    can = msgspec.structs.replace(view.capabilities, vhds=False)
+    return msgspec.structs.replace(view, capabilities=can)

