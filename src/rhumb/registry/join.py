@@ -268,9 +268,9 @@ class _Step:
         found = entries.selected_endpoints(service, selected, targets)
 
         def pod_of(name: str, address: str) -> Entry | None:
-            if name:
-                return index.get("Pod", name) if index else None
-            return next((e for e in self._entries_at.get(address, ()) if e.is_pod), None)
+            here = (e for e in self._entries_at.get(address, ()) if e.is_pod)
+            own = (e for e in here if e.workload.namespace == key[1])
+            return next((e for e in own if not name or e.name == name), None)
 
         return found + slices.endpoints(known, service, pod_of, self._nodes)
 
@@ -377,8 +377,8 @@ class _Step:
             self._served_at[address] = tuple(sorted(found))
 
 
-def _entry_age(one: Entry) -> tuple[bool, str, str, str]:
-    return one.resource.age_key
+def _entry_age(one: Entry) -> tuple[object, ...]:
+    return (*one.resource.age_key, one.resource.key.kind)
 
 
 def _ready(one: Entry) -> Entry:

@@ -15,7 +15,7 @@ from rhumb.registry.workloads import DEFAULT_CLUSTER, Entry
 SERVICE_NAME = "kubernetes.io/service-name"
 
 PodOf = Callable[[str, str], Entry | None]
-"""(name of a Pod or "", address) -> the Pod of the Service's namespace."""
+"""(name of a Pod or "", its address) -> the Pod of the Service's namespace."""
 
 
 class _Instance(msgspec.Struct, frozen=True, kw_only=True):
