@@ -121,7 +121,7 @@ class Maker:
         def target() -> Json:
             return {
                 "destination": self.destination(),
-                **self.some(weight=self.of((0, 1, 100)), headers=self.headers),
+                **self.some(weight=self.of((0, 1, 100, 2**31 - 1)), headers=self.headers),
             }
 
         def rewrite() -> Json:

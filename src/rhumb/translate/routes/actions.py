@@ -31,6 +31,7 @@ from rhumb.translate.perspective import Perspective
 from rhumb.translate.routes import policies
 from rhumb.translate.routes.headers import header_changes, new_authority
 
+_MAX_WEIGHTS = 2**32 - 1
 _REDIRECT_CODES = (301, 302, 303, 307, 308)
 
 
@@ -183,7 +184,15 @@ def _targets(
             continue
         targets.append(_target(setting, each, each.destination))
         hashes += [h for h in setting.hash_policies(each.destination) if h not in hashes]
-    return tuple(targets), tuple(hashes)
+    return _addable(targets), tuple(hashes)
+
+
+def _addable(targets: list[Target]) -> tuple[Target, ...]:
+    """Return the targets with weights whose sum Envoy can hold, the shares being what they were."""
+    scale = -(-sum(t.weight for t in targets) // _MAX_WEIGHTS)
+    if scale <= 1:
+        return tuple(targets)
+    return tuple(msgspec.structs.replace(t, weight=max(t.weight // scale, 1)) for t in targets)
 
 
 def _target(setting: Setting, each: HttpRouteDestination, destination: Destination) -> Target:
