@@ -65,10 +65,12 @@ def http_chain(seen: Perspective, place: Place, *, sniffed: bool) -> FilterChain
 
 def tcp_chains(seen: Perspective, place: Place) -> tuple[FilterChain, ...]:
     """Return the chains of a port whose bytes are not looked into, or only for SNI."""
+    # Most VirtualServices are about HTTP alone: their hosts are not worth a look for each port.
     bound = [
         r
         for r in place.listener.routing
-        if any(hosts.overlap(h.lower(), place.service.hostname) for h in r.spec.hosts)
+        if (r.spec.tcp or r.spec.tls)
+        and any(hosts.overlap(h.lower(), place.service.hostname) for h in r.spec.hosts)
     ]
     if place.port.protocol.is_tls:
         return tuple(_tls(seen, place, bound))
