@@ -4,6 +4,7 @@ The agent's ports are fixed, so each piece has a network of its own; and it is a
 since one with threads can make no namespaces.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from pyroute2 import IPRoute
 from rhumb.local import linux
 
 SECONDS = 30.0
+_MNT_DETACH = 2
 
 
 class Machine:
@@ -197,6 +199,40 @@ def anothers_identity(machine: Machine) -> None:
     assert "/cart asks for a certificate of spiffe://cluster.local/ns/shop/sa/vault" in plane
 
 
+def a_disk_that_is_full(machine: Machine) -> None:
+    directory = machine.home / "a"
+    directory.mkdir()
+    with disk(directory, "256k"):
+        on_a_full_disk(machine, directory / "junk")
+
+
+@contextmanager
+def disk(directory: Path, size: str) -> Iterator[None]:
+    """Let a directory be a disk of its own."""
+    linux.mount("tmpfs", str(directory), "tmpfs", data=f"size={size}")
+    try:
+        yield
+    finally:
+        ctypes.CDLL(None).umount2(str(directory).encode(), _MNT_DETACH)
+
+
+def on_a_full_disk(machine: Machine, junk: Path) -> None:
+    with suppress(OSError), junk.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    agent = machine.agent(machine.token())
+    machine.until(lambda: "No space left on device" in machine.said(agent))
+    assert f"device: '{junk.with_name('sds')}/" in machine.said(agent)
+    plane = (machine.home / "serve.log").read_text()
+    assert plane.count("certificate issued") == 1
+    assert agent.poll() is None
+    junk.unlink()
+    machine.until(machine.ready)
+    plane = (machine.home / "serve.log").read_text()
+    assert plane.count("certificate issued") == 1  # what was issued had been kept
+    end(machine, agent, signal.SIGTERM)
+
+
 def two_agents_on_one_machine(machine: Machine) -> None:
     first = machine.agent(machine.token())
     machine.until(machine.ready)
@@ -219,6 +255,7 @@ WORKS: Mapping[str, Callable[[Machine], None]] = {
         nothing_to_prove_an_identity_with,
         a_stolen_token,
         anothers_identity,
+        a_disk_that_is_full,
         two_agents_on_one_machine,
     )
 }
@@ -236,10 +273,11 @@ def machine() -> Iterator[Machine]:
 
 
 def main(name: str) -> None:
-    """Become root of new user and network namespaces, and run one piece."""
+    """Become root of new user, network and mount namespaces, and run one piece."""
     uid, gid = os.geteuid(), os.getegid()
-    linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNET)
+    linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNET | linux.CLONE_NEWNS)
     linux.map_user(0, uid, 0, gid)
+    linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
     with IPRoute() as route:
         route.link("set", index=route.link_lookup(ifname="lo")[0], state="up")
     with machine() as made:
