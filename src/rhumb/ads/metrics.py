@@ -5,15 +5,15 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from rhumb.ads.histograms import BYTES, SECONDS, Histogram
 from rhumb.base.clock import Clock
 from rhumb.xds.types import XdsType
 
-_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 3, 5, 10, 20, 30)
-_BYTES = (1_000, 10_000, 100_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000)
+_SHORT = {kind: kind.short.lower() for kind in XdsType}
 
 
 class Gauges(Protocol):
@@ -38,26 +38,29 @@ class XdsMetrics(Collector):
         self._plain: Counter[str] = Counter()
         self.registry = CollectorRegistry()
         self.registry.register(self)
-        self._convergence = self._histogram(
+        self._convergence = Histogram(
             "pilot_proxy_convergence_time",
             "Seconds between a change and its acceptance by a proxy that needed it.",
+            SECONDS,
         )
-        self._build = self._histogram(
-            "pilot_pushcontext_init_seconds", "Seconds that building a snapshot took."
+        self._queued = Histogram(
+            "pilot_proxy_queue_time",
+            "Seconds between a change and the first response that it meant for a proxy.",
+            SECONDS,
         )
-        self._debounce = self._histogram(
-            "pilot_debounce_time", "Seconds between the first change merged and its push."
+        self._build = Histogram(
+            "pilot_pushcontext_init_seconds", "Seconds that building a snapshot took.", SECONDS
         )
-        self._size = Histogram(
-            "pilot_xds_config_size_bytes",
-            "Size of responses.",
-            ("type",),
-            buckets=_BYTES,
-            registry=self.registry,
+        self._debounce = Histogram(
+            "pilot_debounce_time", "Seconds between the first change merged and its push.", SECONDS
         )
-
-    def _histogram(self, name: str, text: str) -> Histogram:
-        return Histogram(name, text, buckets=_SECONDS, registry=self.registry)
+        self._made = Histogram(
+            "pilot_xds_push_time", "Seconds that making a response took.", SECONDS
+        )
+        self._send = Histogram(
+            "pilot_xds_send_time", "Seconds until the connection took a response.", SECONDS
+        )
+        self._size = Histogram("pilot_xds_config_size_bytes", "Size of responses.", BYTES)
 
     def watch(self, source: Gauges) -> None:
         """Ask `source` for more at every scrape."""
@@ -67,18 +70,28 @@ class XdsMetrics(Collector):
         """Count a new snapshot: what kinds changed, how long it took, how long the change waited."""
         for kind in kinds:
             self._triggers[kind] += 1
-        self._build.observe(build_s)
-        self._debounce.observe(waited_s)
+        self._build.add(build_s)
+        self._debounce.add(waited_s)
 
-    def sent(self, kind: XdsType, size: int) -> None:
-        """Count a response."""
-        self._pushes[kind.short.lower()] += 1
-        self._bytes[kind.short.lower()] += size
-        self._size.labels(kind.short.lower()).observe(size)
+    def sent(self, kind: XdsType, size: int, made_s: float) -> None:
+        """Count a response, and how long it took to make."""
+        name = _SHORT[kind]
+        self._pushes[name] += 1
+        self._bytes[name] += size
+        self._size.add(size, name)
+        self._made.add(made_s, name)
+
+    def taken(self, seconds: float) -> None:
+        """Count how long a connection needed to take a response."""
+        self._send.add(seconds)
+
+    def queued(self, seconds: float) -> None:
+        """Count how long a change waited for its first response to a proxy."""
+        self._queued.add(seconds)
 
     def converged(self, seconds: float) -> None:
         """Count that a proxy has accepted all that a change meant for it."""
-        self._convergence.observe(seconds)
+        self._convergence.add(seconds)
 
     def rejected(self, kind: XdsType) -> None:
         """Count a NACK."""
@@ -93,9 +106,12 @@ class XdsMetrics(Collector):
         yield _labelled("pilot_xds_pushes", "Responses sent.", self._pushes)
         yield _labelled("pilot_xds_sent_bytes", "Bytes of responses.", self._bytes)
         yield _labelled("pilot_push_triggers", "Pushes by what changed.", self._triggers)
+        histograms = (self._convergence, self._queued, self._build, self._debounce)
+        for each in (*histograms, self._made, self._send, self._size):
+            yield from each.families()
         rejects = sum(self._rejects.values())
         yield _one("pilot_total_xds_rejects", "Responses that proxies rejected.", rejects)
-        for kind in ("cds", "eds", "lds", "rds"):
+        for kind in ("cds", "eds", "lds", "rds", "vhds"):
             name = f"pilot_xds_{kind}_reject"
             yield _one(name, f"Rejected {kind.upper()} responses.", self._rejects[kind])
         plain = self._plain

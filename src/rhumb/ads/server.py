@@ -65,8 +65,14 @@ class Observer:
     def nack(self, nack: Nack) -> None:
         """Take a rejection."""
 
-    def sent(self, kind: XdsType, size: int) -> None:
-        """Take that a response went out."""
+    def sent(self, kind: XdsType, size: int, seconds: float) -> None:
+        """Take that a response goes out, and how long it took to make."""
+
+    def taken(self, seconds: float) -> None:
+        """Take how long the connection needed to take a response."""
+
+    def queued(self, seconds: float) -> None:
+        """Take how long a change waited for its first response to a proxy."""
 
     def converged(self, seconds: float) -> None:
         """Take that a proxy has accepted all that a change meant for it."""
@@ -230,7 +236,9 @@ class AdsServer:
                             await context.abort(*self._reason(stream))
                         stream.is_awake = False
                         while (response := self._next(stream)) is not None:
+                            before = self._clock.monotonic()
                             yield response
+                            self._observer.taken(self._clock.monotonic() - before)
                         await stream.sleep()
                 finally:
                     self._forget(stream)
@@ -305,11 +313,14 @@ class AdsServer:
         kind, response = found
         stream.last_push = now
         stream.pushes += 1
-        stream.told = True
+        if not stream.told:
+            stream.told = True
+            if stream.behind is not None:
+                self._observer.queued(now - stream.behind)
         self._unanswered.add(stream)
         if self._sweep is None:
             self._sweep_later()
-        self._observer.sent(kind, len(response.data))
+        self._observer.sent(kind, len(response.data), self._clock.monotonic() - now)
         return response.data
 
     def _sweep_later(self) -> None:

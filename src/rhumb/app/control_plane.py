@@ -263,8 +263,14 @@ class _Watcher(Observer):
         self._plane.metrics.rejected(nack.type)
         self._plane.pages.rejected(nack)
 
-    def sent(self, kind: XdsType, size: int) -> None:
-        self._plane.metrics.sent(kind, size)
+    def sent(self, kind: XdsType, size: int, seconds: float) -> None:
+        self._plane.metrics.sent(kind, size, seconds)
+
+    def taken(self, seconds: float) -> None:
+        self._plane.metrics.taken(seconds)
+
+    def queued(self, seconds: float) -> None:
+        self._plane.metrics.queued(seconds)
 
     def converged(self, seconds: float) -> None:
         self._plane.metrics.converged(seconds)
