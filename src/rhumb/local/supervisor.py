@@ -375,6 +375,7 @@ async def _row(member: Member) -> Json:
         "version": dict(plan.labels).get("version", ""),
         "address": member.seat.address,
         "ports": {str(port): found for port, found in member.seat.received.items()},
+        "admin": member.seat.ports.admin,
         "gateway": plan.gateway,
         "application": member.application.state() if member.application else "",
         "ready": member.ready,

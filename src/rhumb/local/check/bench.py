@@ -167,6 +167,10 @@ class Bench:
         """Return where a port of a workload is reached: elsewhere when it shares its address."""
         return int(self._row(workload)["ports"].get(str(port), port))
 
+    def admin(self, workload: str) -> int:
+        """Return the port of its Envoy's admin interface."""
+        return int(self._row(workload)["admin"])
+
     def _row(self, workload: str) -> Row:
         rows = control.call(self.state.control, {"do": "status"})["workloads"]
         assert isinstance(rows, list)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -13,10 +12,6 @@ from rhumb.local.check.client import Load
 from rhumb.local.check.scenario import Scenario, Verdict
 
 _LATE_S = 1.9
-_ADMIN = """
-import urllib.request
-print(urllib.request.urlopen("http://127.0.0.1:15000/config_dump", timeout=5).read().decode())
-"""
 _OVERFLOW = re.compile(r'"GET /productpage HTTP/1\.1" 503 UO ')
 
 
@@ -37,7 +32,7 @@ def _rare_delay(bench: Bench) -> Verdict:
     """
     seen = bench.gateway.at_once(40, 400)
     late = sum(s.seconds > _LATE_S for s in seen)
-    told = bench.inside("reviews-v2", sys.executable, "-c", _ADMIN)
+    _, told = bench.ask_from("reviews-v2", "127.0.0.1", bench.admin("reviews-v2"), "/config_dump")
     found = re.search(r'"fixed_delay":\s*"2s",\s*"percentage":\s*(\{[^}]*\})', told)
     share = json.loads(found.group(1)) if found else {}
     good = late <= luck.bounds(len(seen), 0.001)[1]

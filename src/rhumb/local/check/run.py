@@ -15,24 +15,27 @@ from rhumb.local.check import resilience, routing, security
 from rhumb.local.check.bench import Bench, UnexpectedError, copy, until
 from rhumb.local.check.client import Load
 from rhumb.local.check.scenario import Scenario, Verdict
+from rhumb.local.state import State
 from rhumb.model.proxy import Interception
 
 Say = Callable[[str], None]
+Start = Callable[[Path, State], object]
 SCENARIOS: Mapping[str, Scenario] = {
     **routing.SCENARIOS,
     **resilience.SCENARIOS,
     **security.SCENARIOS,
 }
 _SWITCHES = 10
+_START: Start = partial(up.up, capture=Interception.REDIRECT, with_parent=True)
 
 
-def run(samples: Path, say: Say) -> bool:
+def run(samples: Path, say: Say, start: Start = _START) -> bool:
     """Run every scenario on a copy of the sample; print a line for each; return whether all showed what they claim.
 
-    To be called on the main thread. Raises RhumbError when the mesh does not start.
+    `start` starts the mesh of a rhumb.yaml. To be called on the main thread. Raises RhumbError when the mesh does not start.
     """
     began = time.monotonic()
-    with running(samples) as bench:
+    with running(samples, start) as bench:
         say(f"ok    {'start':16}  first page after {time.monotonic() - began:.1f} s")
         trial = Trial(bench)
         verdicts = {name: partial(trial.one, name, one) for name, one in SCENARIOS.items()}
@@ -44,7 +47,7 @@ def run(samples: Path, say: Say) -> bool:
 
 
 @contextmanager
-def running(samples: Path) -> Iterator[Bench]:
+def running(samples: Path, start: Start = _START) -> Iterator[Bench]:
     """Run a copy of the sample on free ports while the block does; yield it once it has a page.
 
     Raises RhumbError when the mesh does not start.
@@ -55,7 +58,7 @@ def running(samples: Path) -> Iterator[Bench]:
         found = state.of(file)
         bench = Bench(file.parent, found, port, tls_port)
         try:
-            up.up(file, found, capture=Interception.REDIRECT, with_parent=True)
+            start(file, found)
             if not until(lambda: bench.gateway.ask(1)[0].whole):
                 raise RhumbError("the mesh has started, but there is no page")
             yield bench
