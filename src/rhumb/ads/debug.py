@@ -12,11 +12,13 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from rhumb.ads.channel import State
 from rhumb.ads.connection import Nack, TypeStatus
 from rhumb.ads.http import Reply
+from rhumb.ads.memory import Memory, memory
 from rhumb.ads.metrics import XdsMetrics
 from rhumb.ads.server import AdsServer, Stream
 from rhumb.base.clock import Clock
 from rhumb.base.errors import RhumbError
 from rhumb.base.ready import Ready
+from rhumb.cache.encoded import Encoded
 from rhumb.cache.left_out import of_tables
 from rhumb.model.finding import Finding
 from rhumb.model.kinds.table import NETWORKING
@@ -61,6 +63,15 @@ class Plane(Protocol):
     ready: Ready
 
     @property
+    def encoded(self) -> Encoded:
+        """Return the encoded resources."""
+        ...
+
+    def resident(self) -> int:
+        """Return the bytes of memory that the process has."""
+        ...
+
+    @property
     def store(self) -> Store:
         """Return the configuration."""
         ...
@@ -102,6 +113,7 @@ class Pages:
             "/debug/push_status": lambda _: self.rejections(),
             "/debug/mesh": lambda _: self._plane.world.mesh,
             "/debug/findings": lambda _: self.findings(),
+            "/debug/memory": lambda _: self.memory(),
             "/debug/list": lambda _: sorted(self._pages),
         }
 
@@ -157,6 +169,13 @@ class Pages:
             yield "rhumb_findings", "What is wrong with the configuration.", {"level": level}, count
         errors = sum(f.level == "error" for f in self._findings())
         yield "pilot_total_rejected_configs", "Resources that are not in force.", {}, errors
+
+    def memory(self) -> Memory:
+        """Return what holds how much."""
+        plane = self._plane
+        return memory(
+            plane.store.resources, plane.world, plane.ads, plane.encoded, plane.resident()
+        )
 
     def sync(self) -> list[Json]:
         """Return every stream with the state of its types, for `rhumb status`."""

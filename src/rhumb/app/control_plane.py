@@ -21,6 +21,7 @@ from rhumb.app.settings import ServeSettings
 from rhumb.base.clock import Clock, SystemClock
 from rhumb.base.listeners import port_taken
 from rhumb.base.ready import Ready
+from rhumb.base.resident import resident_bytes
 from rhumb.base.tasks import together
 from rhumb.base.tls_front import TlsFront
 from rhumb.ca.active import CertificateAuthority
@@ -114,6 +115,10 @@ class ControlPlane:
     def refused(self) -> tuple[Finding, ...]:
         """Return what the routers that are connected leave out, and why."""
         return refused.findings(self.world, self.ads.served)
+
+    def resident(self) -> int:
+        """Return the bytes of memory that the process has."""
+        return resident_bytes()
 
     def _bundle_changed(self, _bundle: object) -> None:
         # The bundle is no resource of the store: only its own type is made anew.

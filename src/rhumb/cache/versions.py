@@ -38,6 +38,9 @@ class Differences:
         self._nones: dict[XdsType, Difference] = {}
         self.size = 0
 
+    def __len__(self) -> int:
+        return len(self._known) + len(self._whole)
+
     def intern(self, names: Names) -> Names:
         """Return one shared object for all equal sets, so that a stream holds no set of its own."""
         found = self._names.setdefault(names, names)
