@@ -38,7 +38,7 @@ def server(settings: AdsSettings, handlers: Iterable[grpc.GenericRpcHandler]) ->
         ("grpc.keepalive_timeout_ms", _ms(settings.keepalive_timeout_s)),
         ("grpc.max_connection_age_ms", _ms(settings.max_connection_age_s)),
         ("grpc.max_connection_age_grace_ms", _ms(settings.max_connection_grace_s)),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.so_reuseport", 0),
     ]
     made = grpc.aio.server(options=options)
