@@ -1,6 +1,6 @@
-"""One case's requests, sent from where this runs: python -m tests.corpora.traffic.caller REQUEST.
+"""Requests of cases, sent from where this runs: python -m tests.corpora.traffic.caller.
 
-REQUEST and what is printed are JSON; the answers are in the order of the requests, each `{"error"}` or
+Reads a JSON list of cases' requests, and prints for each the list of its answers: `{"error"}` or
 `{"status", "headers", "body"}`.
 """
 
@@ -228,4 +228,4 @@ _SCHEMES = {
 }
 
 if __name__ == "__main__":
-    print(json.dumps(main(json.loads(sys.argv[1]))))
+    print(json.dumps([main(asked) for asked in json.load(sys.stdin)]))

@@ -5,7 +5,7 @@ Usage: python -m tests.corpora.traffic.lab DIRECTORY, as process 1 of its own us
 ends with everything in it when its input ends:
   {"do": "start", "workloads": [...], "files": {...}}    -> {"ready": true}
   {"do": "configure", "files": {NAME: TEXT}, "mesh": TEXT} -> {"unsettled": ""}
-  {"do": "call", "from": WORKLOAD or "", "request": {...}}  -> {"answers": [...], "received": {...}}
+  {"do": "call", "from": WORKLOAD or "", "requests": [{...}]} -> {"answers": [[...]], "received": {...}}
 """
 
 import asyncio
@@ -78,12 +78,14 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         try:
             self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._process.stdout.close()
         self._log.close()
 
 
@@ -269,20 +271,20 @@ class Inside:
         found: list[Json] = json.loads(answer.body)
         return found
 
-    async def call(self, where: str, request: Json) -> Json:
-        """Send a case's requests from a workload, or from outside."""
+    async def call(self, where: str, requests: list[Json]) -> Json:
+        """Send cases' requests from a workload, or from outside."""
         before = self._received()
         place = Place(netns=self._places[where]) if where else Place()
         process = programs.start(
-            [sys.executable, "-m", "tests.corpora.traffic.caller", json.dumps(request)],
+            [sys.executable, "-m", "tests.corpora.traffic.caller"],
             place,
             directory=str(ROOT),
-            streams=(None, subprocess.PIPE, None),
+            streams=(subprocess.PIPE, subprocess.PIPE, None),
         )
-        out, _ = await asyncio.to_thread(process.communicate)
+        out, _ = await asyncio.to_thread(process.communicate, json.dumps(requests).encode())
         if process.returncode:
             raise RuntimeError(f"the caller ended with {process.returncode}; see lab.log")
-        if request["count"] > 1:
+        if any(request["count"] > 1 for request in requests):
             await asyncio.sleep(_MIRRORED_S)
         return {"answers": json.loads(out), "received": self._received() - before}
 
@@ -310,7 +312,7 @@ class Inside:
             case "configure":
                 return {"unsettled": await self.configure(order["files"], order["mesh"])}
             case "call":
-                return await self.call(order["from"], order["request"])
+                return await self.call(order["from"], order["requests"])
             case other:
                 raise ValueError(other)
 
