@@ -13,7 +13,6 @@ import socket
 import struct
 import sys
 from types import FrameType
-from typing import NoReturn
 
 from rhumb.local import linux
 
@@ -29,15 +28,13 @@ KINDS = {
 }
 
 
-def main(arguments: list[str]) -> NoReturn:
+def main(arguments: list[str]) -> None:
     """Run until the supervisor has ended; the process becomes the one that cleans up."""
     directory = arguments[0]
     if "--with-parent" in arguments:
         linux.die_with_parent()
-    with open(f"{directory}/host.pid", "w") as file:  # noqa: PTH123 - pathlib is large
-        file.write(f"{os.getpid()}\n")
-    with open(f"{directory}/capture") as file:  # noqa: PTH123 - as above
-        captures = file.read().strip() != "NONE"
+    linux.write(f"{directory}/host.pid", f"{os.getpid()}\n")
+    captures = linux.read(f"{directory}/capture").strip() != "NONE"
     ours, theirs = socket.socketpair()
     child = _start(directory, theirs) if captures else _start_here(directory)
     theirs.close()
@@ -85,7 +82,7 @@ def _start_here(directory: str) -> int:
         os._exit(126)
 
 
-def _become(module: str, *arguments: str) -> NoReturn:
+def _become(module: str, *arguments: str) -> None:
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - ourselves
 
 

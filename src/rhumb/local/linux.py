@@ -8,7 +8,6 @@ import ctypes
 import os
 import signal
 import sys
-from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
@@ -89,9 +88,21 @@ def no_new_privileges() -> None:
 
 def map_user(inside: int, outside: int, inside_group: int, outside_group: int) -> None:
     """In a new user namespace: let one user and one group of the parent namespace be known inside."""
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{inside} {outside} 1")
-    Path("/proc/self/gid_map").write_text(f"{inside_group} {outside_group} 1")
+    write("/proc/self/setgroups", "deny")
+    write("/proc/self/uid_map", f"{inside} {outside} 1")
+    write("/proc/self/gid_map", f"{inside_group} {outside_group} 1")
+
+
+def read(path: str) -> str:
+    """Return the text of a file, without pathlib: it would be half of the host process."""
+    with open(path) as file:  # noqa: PTH123
+        return file.read()
+
+
+def write(path: str, text: str) -> None:
+    """Write the text of a file, as `read` reads it."""
+    with open(path, "w") as file:  # noqa: PTH123
+        file.write(text)
 
 
 def reason_without_namespaces() -> str:
@@ -139,7 +150,7 @@ def _hint() -> str:
         ("kernel/apparmor_restrict_unprivileged_userns", "1"),
     ):
         try:
-            value = Path("/proc/sys", name).read_text().strip()
+            value = read(f"/proc/sys/{name}").strip()
         except OSError:
             continue
         if value == bad:
