@@ -41,10 +41,10 @@ def update(
     for kind in ("Service", "ServiceEntry"):
         for key in changed.get(kind, ()):
             step.define(key, resources.get(key), domain)
-    for kind in ("EndpointSlice", "Endpoints"):
-        for key in changed.get(kind, ()):
-            step.address(key, resources.get(key), domain)
-    moved = step.place(resources, changed.get("Node", ()))
+    sliced = (*changed.get("EndpointSlice", ()), *changed.get("Endpoints", ()))
+    if sliced:
+        step.address(resources, sliced, domain)
+    moved = step.place(resources, changed["Node"]) if "Node" in changed else frozenset()
     on_them = [key for key in resources if _is_on(resources[key], moved)] if moved else []
     step.enter(resources, {*changed.get("WorkloadEntry", ()), *changed.get("Pod", ()), *on_them})
     step.allocate()
@@ -79,9 +79,9 @@ class _Step:
         self._endpoints = dict(previous.endpoints)
         self._entries = dict(previous.entries)
         self._entries_at = dict(previous.entries_at)
-        self._nodes = dict(previous.nodes)
-        self._slices = dict(previous.slices)
-        self._sliced = dict(previous.sliced)
+        self._nodes = previous.nodes
+        self._slices = previous.slices
+        self._sliced = previous.sliced
         self._served_at = dict(previous.served_at)
         self._selecting = dict(previous.selecting)
         self._given = previous.given
@@ -109,34 +109,39 @@ class _Step:
             self._select(claim)
         self._defined.update(claim.key for claim in (*before, *after))
 
-    def address(self, key: Key, resource: Resource | None, domain: str) -> None:
-        """Replace an EndpointSlice or Endpoints, and note the services that it was or is for."""
-        before = self._sliced.pop(key, None)
-        if before is not None:
-            self._selected.add(before)
-            left = tuple(r for r in self._slices[before] if r.key != key)
-            if left:
-                self._slices[before] = left
-            else:
-                del self._slices[before]
-        name = slices.service_of(resource) if resource is not None else ""
-        if resource is not None and name:
-            owner = (kubernetes.hostname(name, key.namespace, domain), key.namespace)
-            found = (*self._slices.get(owner, ()), resource)
-            self._slices[owner] = tuple(sorted(found, key=lambda r: r.key))
-            self._sliced[key] = owner
-            self._selected.add(owner)
+    def address(self, resources: ResourceSet, keys: Iterable[Key], domain: str) -> None:
+        """Replace EndpointSlices and Endpoints, and note the services that they were or are for."""
+        by_service, owners = dict(self._slices), dict(self._sliced)
+        for key in keys:
+            before = owners.pop(key, None)
+            if before is not None:
+                self._selected.add(before)
+                left = tuple(r for r in by_service[before] if r.key != key)
+                if left:
+                    by_service[before] = left
+                else:
+                    del by_service[before]
+            resource = resources.get(key)
+            name = slices.service_of(resource) if resource is not None else ""
+            if resource is not None and name:
+                owner = (kubernetes.hostname(name, key.namespace, domain), key.namespace)
+                found = (*by_service.get(owner, ()), resource)
+                by_service[owner] = tuple(sorted(found, key=lambda r: r.key))
+                owners[key] = owner
+                self._selected.add(owner)
+        self._slices, self._sliced = by_service, owners
 
     def place(self, resources: ResourceSet, keys: Iterable[Key]) -> frozenset[str]:
         """Replace Nodes; returns those that are elsewhere now."""
-        moved = set()
+        moved, nodes = set(), dict(self._nodes)
         for key in keys:
-            before = self._nodes.pop(key.name, Locality())
+            before = nodes.pop(key.name, Locality())
             after = pods.place(resources[key]) if key in resources else Locality()
             if after != Locality():
-                self._nodes[key.name] = after
+                nodes[key.name] = after
             if after != before:
                 moved.add(key.name)
+        self._nodes = nodes
         if moved:
             self._selected.update(self._slices)
         return frozenset(moved)
