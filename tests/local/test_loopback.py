@@ -47,7 +47,7 @@ kind: PeerAuthentication
 metadata: {name: default}
 spec: {mtls: {mode: STRICT}}
 """
-# What `user.max_user_namespaces` says in a user namespace holds for those below it.
+# What a `user.max_*_namespaces` says in a user namespace holds for those below it.
 WITHOUT_NAMESPACES = """
 import os, sys
 from pathlib import Path
@@ -55,8 +55,8 @@ from rhumb.local import linux
 uid, gid = os.geteuid(), os.getegid()
 linux.unshare(linux.CLONE_NEWUSER)
 linux.map_user(uid, uid, gid, gid)
-Path("/proc/sys/user/max_user_namespaces").write_text("0")
-os.execv(sys.argv[1], sys.argv[1:])
+Path("/proc/sys/user", sys.argv[1]).write_text(sys.argv[2])
+os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
@@ -78,10 +78,13 @@ class Bare(Mesh):
 
 
 class Forbidden(Bare):
-    """A mesh whose commands may not make namespaces."""
+    """A mesh whose commands may not make namespaces, or not so many."""
+
+    limit = "max_user_namespaces", "0"
 
     def argv(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-c", WITHOUT_NAMESPACES, *super().argv(*arguments)]
+        plain = super().argv(*arguments)
+        return [sys.executable, "-c", WITHOUT_NAMESPACES, *self.limit, *plain]
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +277,22 @@ def test_without_namespaces_the_mesh_falls_back_and_says_so() -> None:
         assert mesh.get("/call/web:8000/")["name"].startswith("web-")
         assert mesh.command("down").returncode == 0
         assert mesh.processes() == []
+
+
+@pytest.mark.skipif(
+    bool(linux.reason_without_namespaces()), reason="needs a user namespace to forbid them in"
+)
+def test_what_namespaces_lack_is_found_when_the_mesh_starts() -> None:
+    with Forbidden() as mesh:
+        mesh.limit = "max_net_namespaces", "1"  # the mesh's own, and none for a workload
+        refused = mesh.command("up", "--capture", "redirect")
+        assert refused.returncode == 2
+        assert "namespaces lack what a mesh needs" in refused.stderr
+        assert "--capture none" in refused.stderr
+        assert mesh.processes() == []
+        mesh.up("auto")
+        assert "notice: no namespaces here: this machine's namespaces lack" in mesh.said
+        assert mesh.get("/call/web:8000/")["name"].startswith("web-")
 
 
 # --- Bookinfo ------------------------------------------------------------------------------

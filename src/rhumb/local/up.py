@@ -61,7 +61,6 @@ def up(
                 if capture is not None:
                     raise
                 reason = str(error)
-                down(state)
         if capture is not None:
             raise RhumbError(
                 f"this machine gives no unprivileged namespaces: {reason}",
@@ -81,11 +80,11 @@ def _started(
     with_parent: bool,
     progress: Callable[[Json], None],
 ) -> Json:
-    """Start a mesh and wait for it; who interrupts that wants none."""
+    """Start a mesh and wait for it; one that is interrupted, or cannot be here, is ended."""
     _start(wanted, file, state, capture, with_parent=with_parent)
     try:
         return wait_ready(state, progress)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, UnfitError):
         down(state)
         raise
 
