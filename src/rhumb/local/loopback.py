@@ -38,7 +38,7 @@ LOST = (
     "- a call that passes these by is outside the mesh: no routing, no mutual TLS,",
     "  and mesh names do not resolve;",
     "- all programs share this machine's network: its other users can reach their ports;",
-    "- Sidecar objects and ports of PeerAuthentication do not apply to workloads.",
+    "- for workloads, Sidecar objects, portLevelMtls and `outside: false` have no effect.",
 )
 """What people are told when a mesh runs like this."""
 
