@@ -289,7 +289,8 @@ def _observed_by(world: World, view: View) -> list[object]:
         if policy is not None:
             said.append(([_key(r) for r in policy.resources], policy.spec))
     said += [_key(servers.resource) for servers in world.gateways(view)]
-    said += [_key(r.resource) for r in world.gateway_routing(view, "b/m")]
+    if view.role is Role.ROUTER:  # nobody else has servers whose routes these are
+        said += [_key(r.resource) for r in world.gateway_routing(view, "b/m")]
     return said
 
 
