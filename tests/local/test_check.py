@@ -69,7 +69,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     made = Stage()
 
     @contextmanager
-    def running(_samples: Path) -> Iterator[Bench]:
+    def running(_samples: Path, _start: object) -> Iterator[Bench]:
         yield made
 
     monkeypatch.setattr(run, "running", running)
