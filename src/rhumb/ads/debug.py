@@ -27,7 +27,7 @@ from rhumb.model.resource import ResourceSet
 from rhumb.snapshot.build import World
 from rhumb.snapshot.view import whole
 from rhumb.translate import conflicts
-from rhumb.translate.origins import Origins, origins
+from rhumb.translate.origins import SECTIONS, Origins, origins
 from rhumb.xds.types import XdsType
 
 Json = dict[str, object]
@@ -105,7 +105,7 @@ class Pages:
             "/debug/adsz": lambda _: self.sync(),
             "/debug/connections": lambda _: self.connections(),
             "/debug/config_dump": lambda query: self.dump(query.get("proxyID", "")),
-            "/debug/origins": lambda query: self.origins(query.get("proxyID", "")),
+            "/debug/origins": self.origins,
             "/debug/ndsz": lambda query: self.names(query.get("proxyID", "")),
             "/debug/configz": lambda _: self.config(),
             "/debug/registryz": lambda _: self.services(),
@@ -213,14 +213,17 @@ class Pages:
             for kind, word in _DUMPED.items()
         }
 
-    def origins(self, proxy_id: str) -> Origins:
-        """Return which objects, files and lines made what one proxy is served.
+    def origins(self, query: Mapping[str, str]) -> Origins:
+        """Return which objects, files and lines made what one proxy is served, or one section of it.
 
-        Raises RhumbError when no such proxy is connected.
+        Raises RhumbError when no such proxy is connected, or there is no such section.
         """
-        view = self._find(proxy_id, agent=False).connection.view
+        view = self._find(query.get("proxyID", ""), agent=False).connection.view
         assert view is not None
-        return origins(self._plane.world, view)
+        section = query.get("type", "")
+        if section and section not in SECTIONS:
+            raise RhumbError(f'there is no "{section}"', hint=f"type={'|'.join(SECTIONS)}")
+        return origins(self._plane.world, view, (section,) if section else SECTIONS)
 
     def names(self, proxy_id: str) -> list[Json]:
         """Return the name table of one proxy's agent.

@@ -140,7 +140,9 @@ def listeners_(
     if output != "short":
         columns.document(found, output)
     elif verbose:
-        columns.show(listeners.HEAD, listeners.rows(found, proxy.origins(dump).listeners))
+        columns.show(
+            listeners.HEAD, listeners.rows(found, proxy.origins(dump, "listeners").listeners)
+        )
     else:
         columns.show(listeners.SHORT_HEAD, listeners.short_rows(found))
 
@@ -156,7 +158,7 @@ def routes_(proxy: Proxy, output: str, name: str, verbose: bool) -> None:
     if output != "short":
         columns.document(found, output)
     elif verbose:
-        columns.show(routes.HEAD, routes.rows(found, proxy.origins(dump).routes))
+        columns.show(routes.HEAD, routes.rows(found, proxy.origins(dump, "routes").routes))
     else:
         columns.show(routes.SHORT_HEAD, routes.short_rows(found))
 
@@ -175,7 +177,7 @@ def clusters_(
     dump = proxy.dump()
     found = [each for each in dump.clusters if wanted.takes(each)]
     if output == "short":
-        columns.show(clusters.HEAD, clusters.rows(found, proxy.origins(dump).clusters))
+        columns.show(clusters.HEAD, clusters.rows(found, proxy.origins(dump, "clusters").clusters))
     else:
         columns.document(found, output)
 
@@ -195,7 +197,7 @@ def endpoints_(
     found = [each for each in clusters.endpoints(dump) if wanted.takes(each)]
     if output == "short":
         # The page of endpoints does not say whose it is.
-        known = proxy.origins(dump if dump.node else proxy.dump()).endpoints
+        known = proxy.origins(dump if dump.node else proxy.dump(), "endpoints").endpoints
         columns.show(clusters.ENDPOINT_HEAD, clusters.endpoint_rows(found, known))
         return
     names = {each.cluster for each in found}
@@ -210,7 +212,7 @@ def secrets_(proxy: Proxy, output: str) -> None:
     """Certificates and roots. Private keys are never shown: Envoy does not tell them."""
     dump = proxy.dump()
     if output == "short":
-        _secrets(dump, proxy.origins(dump))
+        _secrets(dump, proxy.origins(dump, "secrets"))
     else:
         columns.document([each.value for each in dump.secrets], output)
 

@@ -3,7 +3,8 @@
 Lines move with every edit of a file; in Envoy's resources they would make listeners drain for nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -22,58 +23,104 @@ Cited = tuple[Origin, ...]
 """Objects that made a thing, the most telling first; none: it is built in."""
 
 
-_TYPES = (XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS, XdsType.SDS)
-
-
 class Origins(msgspec.Struct, frozen=True, kw_only=True):
     """Objects by what they made."""
 
-    listeners: Mapping[str, tuple[Cited, ...]]
+    listeners: Mapping[str, tuple[Cited, ...]] = {}
     """By listener: of each filter chain, the default chain last."""
-    routes: Mapping[str, Mapping[str, tuple[Cited, ...]]]
+    routes: Mapping[str, Mapping[str, tuple[Cited, ...]]] = {}
     """By route configuration and virtual host: of each route."""
-    clusters: Mapping[str, Cited]
-    endpoints: Mapping[str, Mapping[str, Cited]]
+    clusters: Mapping[str, Cited] = {}
+    endpoints: Mapping[str, Mapping[str, Cited]] = {}
     """By cluster and `ADDRESS:PORT`."""
-    secrets: Mapping[str, Cited]
+    secrets: Mapping[str, Cited] = {}
 
 
-def origins(world: World, view: View) -> Origins:
-    """Return where everything comes from that a view receives."""
+SECTIONS = tuple(Origins.__struct_fields__)
+
+
+def origins(world: World, view: View, sections: Iterable[str] = SECTIONS) -> Origins:
+    """Return where everything comes from that a view receives; sections not asked for are empty."""
     # Virtual hosts stand in their tables here, also for clients that take them apart.
     whole = msgspec.structs.replace(view.capabilities, vhds=False)
-    view = msgspec.structs.replace(view, capabilities=whole)
-    by_type = {kind: resources(world, view, kind) for kind in _TYPES}
-    clusters = [c for c in _plain(by_type[XdsType.CDS]) if isinstance(c, Cluster)]
-    tables = [t for t in _plain(by_type[XdsType.RDS]) if isinstance(t, RouteConfiguration)]
-    listeners = [v for v in _plain(by_type[XdsType.LDS]) if isinstance(v, Listener)]
-    assigned = [a for a in by_type[XdsType.EDS] if isinstance(a, LoadAssignment)]
-    assigned += [c.assignment for c in clusters if c.assignment is not None]
-    made_by = {cluster.name: cluster.origin for cluster in clusters}
-    shaped = {kind: _patches(values) for kind, values in by_type.items()}
-    return Origins(
-        listeners={
-            listener.name: tuple(
-                _of_chain(chain, listener, made_by, tables)
-                + shaped[XdsType.LDS].get(listener.name, ())
-                for chain in _chains(listener)
+    made = _Made(world, msgspec.structs.replace(view, capabilities=whole))
+    return Origins(**{section: _SECTIONS[section](made) for section in sections})
+
+
+class _Made:
+    """What a view receives, each type translated when it is asked for."""
+
+    def __init__(self, world: World, view: View) -> None:
+        self.world = world
+        self._view = view
+        self._found: dict[XdsType, tuple[Value, ...]] = {}
+
+    def of(self, kind: XdsType) -> tuple[Value, ...]:
+        """Return the resources of a type, with their patches."""
+        if kind not in self._found:
+            self._found[kind] = resources(self.world, self._view, kind)
+        return self._found[kind]
+
+    @property
+    def clusters(self) -> list[Cluster]:
+        """Return the clusters that patches start from."""
+        return [c for c in _plain(self.of(XdsType.CDS)) if isinstance(c, Cluster)]
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """Return the listeners that patches start from."""
+        return [v for v in _plain(self.of(XdsType.LDS)) if isinstance(v, Listener)]
+
+    @property
+    def tables(self) -> list[RouteConfiguration]:
+        """Return the route configurations that patches start from."""
+        return [t for t in _plain(self.of(XdsType.RDS)) if isinstance(t, RouteConfiguration)]
+
+    @property
+    def made_by(self) -> dict[str, Cited]:
+        """Return what made each cluster."""
+        return {cluster.name: cluster.origin for cluster in self.clusters}
+
+
+def _listeners(made: _Made) -> Mapping[str, tuple[Cited, ...]]:
+    made_by, tables = made.made_by, made.tables
+    shaped = _patches(made.of(XdsType.LDS))
+    return {
+        listener.name: tuple(
+            _of_chain(chain, listener, made_by, tables) + shaped.get(listener.name, ())
+            for chain in _chains(listener)
+        )
+        for listener in made.listeners
+    }
+
+
+def _routes(made: _Made) -> Mapping[str, Mapping[str, tuple[Cited, ...]]]:
+    made_by = made.made_by
+    shaped = _patches(made.of(XdsType.RDS))
+    return {
+        table.name: {
+            host.name: tuple(
+                _of_route(route, made_by) + shaped.get(table.name, ()) for route in host.routes
             )
-            for listener in listeners
-        },
-        routes={
-            table.name: {
-                host.name: tuple(
-                    _of_route(route, made_by) + shaped[XdsType.RDS].get(table.name, ())
-                    for route in host.routes
-                )
-                for host in table.virtual_hosts
-            }
-            for table in (*_inside(listeners), *tables)
-        },
-        clusters={value.name: value.origin for value in by_type[XdsType.CDS]},
-        endpoints={each.name: dict(_of_endpoints(world, each)) for each in assigned},
-        secrets={secret.name: secret.origin for secret in by_type[XdsType.SDS]},
-    )
+            for host in table.virtual_hosts
+        }
+        for table in (*_inside(made.listeners), *made.tables)
+    }
+
+
+def _endpoints(made: _Made) -> Mapping[str, Mapping[str, Cited]]:
+    assigned = [a for a in made.of(XdsType.EDS) if isinstance(a, LoadAssignment)]
+    assigned += [c.assignment for c in made.clusters if c.assignment is not None]
+    return {each.name: dict(_of_endpoints(made.world, each)) for each in assigned}
+
+
+_SECTIONS: Mapping[str, Callable[[_Made], Any]] = {
+    "listeners": _listeners,
+    "routes": _routes,
+    "clusters": lambda made: {value.name: value.origin for value in made.of(XdsType.CDS)},
+    "endpoints": _endpoints,
+    "secrets": lambda made: {value.name: value.origin for value in made.of(XdsType.SDS)},
+}
 
 
 def _plain(values: Iterable[Value]) -> Iterator[Value]:

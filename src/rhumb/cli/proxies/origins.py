@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from rhumb.base.errors import RhumbError
 from rhumb.cli.proxies.dump import Json, dig
 
 _MOST = 2
@@ -36,8 +37,14 @@ class Origins(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(page: bytes) -> Origins:
-    """Read the page."""
-    return msgspec.json.decode(page, type=Origins)
+    """Read the page. Raises RhumbError when it is another."""
+    try:
+        return msgspec.json.decode(page, type=Origins)
+    except msgspec.MsgspecError as error:
+        raise RhumbError(
+            f"the answer is not that of a control plane: {error}",
+            hint="--control-plane takes the address of its monitoring port (15014)",
+        ) from None
 
 
 def cell(cited: Sequence[Cited], resource: Json | None = None) -> str:

@@ -74,15 +74,17 @@ class Proxy:
             self._read[name] = inputs.content(file) if file else self.ask(path).encode()
         return self._read[name]
 
-    def origins(self, found: Dump) -> Origins:
-        """Return what made its configuration; nothing, said on standard error, where nobody knows."""
+    def origins(self, found: Dump, section: str = "") -> Origins:
+        """Return what made its configuration, or a section; nothing, said on standard error, where nobody knows."""
         if self._chosen.config:
             return _of_files(self._chosen.config, found)
         name = _name(found)
         if self._chosen.file or not name:
             return Origins()
         try:
-            page = _control_plane(self._chosen)(f"/debug/origins?proxyID={quote(name)}")
+            page = _control_plane(self._chosen)(
+                f"/debug/origins?proxyID={quote(name)}&type={section}"
+            )
         except RhumbError as error:
             say(f"no files and lines: {error}")
             return Origins()
