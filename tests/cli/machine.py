@@ -10,11 +10,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -137,6 +140,76 @@ def a_signal_ends_agent_and_envoy(machine: Machine) -> None:
         assert machine.envoys() == []
 
 
+ROUTE = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: shop}
+spec: {servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ["*"]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: all, namespace: shop}
+spec:
+  hosts: ["*"]
+  gateways: [gw]
+  http: [{route: [{destination: {host: slow.example, port: {number: 80}}}]}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: slow, namespace: shop}
+spec:
+  hosts: [slow.example]
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  endpoints: [{address: 127.0.0.1, ports: {http: %d}}]
+"""
+
+
+def what_is_in_flight_ends_before_the_agent_does(machine: Machine) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/slow":
+                asked.set()
+                go_on.wait(SECONDS)
+            self.send_response(200)
+            self.send_header("content-length", "4")
+            self.end_headers()
+            self.wfile.write(b"done")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    def get(path: str) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:8080{path}", timeout=SECONDS) as answer:
+            body: bytes = answer.read()
+            return body
+
+    def answers() -> bool:
+        with suppress(OSError):
+            return get("/") == b"done"
+        return False
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server, ThreadPoolExecutor() as pool:
+        pool.submit(server.serve_forever)
+        (machine.config / "route.yaml").write_text(ROUTE % server.server_address[1])
+        agent = machine.agent(machine.token())
+        machine.until(answers)
+        slow = pool.submit(get, "/slow")
+        machine.until(asked.is_set)
+        agent.send_signal(signal.SIGTERM)
+        machine.until(lambda: not machine.ready())
+        assert get("/") == b"done", "who has not heard is served all the same"
+        assert agent.poll() is None
+        assert not slow.done()
+        go_on.set()
+        assert slow.result(SECONDS) == b"done"
+        assert agent.wait(SECONDS) == 0, machine.said(agent)
+        server.shutdown()
+    assert machine.envoys() == []
+
+
 def a_killed_agent_leaves_what_the_next_one_takes_over(machine: Machine) -> None:
     agent = machine.agent(machine.token())
     machine.until(machine.ready)
@@ -250,6 +323,7 @@ WORKS: Mapping[str, Callable[[Machine], None]] = {
     work.__name__: work
     for work in (
         a_signal_ends_agent_and_envoy,
+        what_is_in_flight_ends_before_the_agent_does,
         a_killed_agent_leaves_what_the_next_one_takes_over,
         an_expired_token,
         nothing_to_prove_an_identity_with,
