@@ -8,16 +8,26 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from rhumb.model.endpoint import Endpoint, Health, Locality
+from rhumb.model.endpoint import Locality
 from rhumb.model.kinds import kubernetes as k8s
 from rhumb.model.kinds.pod import Pod
 from rhumb.model.kinds.table import CORE, DISCOVERY, NETWORKING
 from rhumb.model.resource import Changes, Key, Resource, ResourceSet
 from rhumb.model.service import Registry, Service
-from rhumb.registry import addresses, conflicts, entries, kubernetes, pods, slices, workloads
+from rhumb.registry import (
+    addresses,
+    conflicts,
+    entries,
+    gather,
+    kubernetes,
+    pods,
+    slices,
+    workloads,
+)
 from rhumb.registry.addresses import Pair
 from rhumb.registry.catalog import EMPTY, Catalog, ServiceKey, Touched
 from rhumb.registry.conflicts import Claim
+from rhumb.registry.gather import Surroundings
 from rhumb.registry.workloads import Entry, LabelIndex
 
 
@@ -194,7 +204,7 @@ class _Step:
         for key in self._defined | self._selected:
             claims = self._claims.get(key, ())
             before = self._endpoints.get(key, ())
-            after = self._found(key, claims) if claims else ()
+            after = gather.endpoints(claims, self._around(key)) if claims else ()
             if after == before:
                 continue
             if after:
@@ -240,44 +250,13 @@ class _Step:
         )
         return catalog, Touched(services=services, endpoints=endpoints)
 
-    def _found(self, key: ServiceKey, claims: tuple[Claim, ...]) -> tuple[Endpoint, ...]:
-        """Return the endpoints of a service from the objects that define it, sorted."""
-        whole, index = conflicts.merged(claims), self._entries.get(key[1])
-        found: list[Endpoint] = []
-        for claim in conflicts.contributing(claims):
-            part = msgspec.structs.replace(claim.service, ports=conflicts.ports_of(whole, claim))
-            if part.external_name:
-                continue
-            if part.registry is Registry.KUBERNETES:
-                found += self._of_kubernetes(key, claim, index)
-                continue
-            found += entries.inline_endpoints(claim.resource, part)
-            if index is not None and part.selector:
-                found += entries.selected_endpoints(part, index.select(part.selector), {})
-        usable = entries.usable(whole.resolution)
-        found = [e for e in found if usable(e.address)]
-        unique = {(e.address, e.port, e.service_port, e.hostname): e for e in reversed(found)}
-        return tuple(unique[k] for k in sorted(unique))
-
-    def _of_kubernetes(
-        self, key: ServiceKey, claim: Claim, index: LabelIndex | None
-    ) -> list[Endpoint]:
-        """Return what EndpointSlices say, else the Pods that the selector finds; and WorkloadEntries."""
-        service, known = claim.service, self._slices.get(key, ())
-        selected = index.select(service.selector) if index else []
-        if known:
-            selected = [e for e in selected if not e.is_pod]
-        elif kubernetes.publishes_unready(claim.resource):
-            selected = [_ready(e) for e in selected]
-        targets = kubernetes.target_ports(claim.resource)
-        found = entries.selected_endpoints(service, selected, targets)
-
-        def pod_of(name: str, address: str) -> Entry | None:
-            here = (e for e in self._entries_at.get(address, ()) if e.is_pod)
-            own = (e for e in here if e.workload.namespace == key[1])
-            return next((e for e in own if not name or e.name == name), None)
-
-        return found + slices.endpoints(known, service, pod_of, self._nodes)
+    def _around(self, key: ServiceKey) -> Surroundings:
+        return Surroundings(
+            selectable=self._entries.get(key[1]),
+            entries_at=self._entries_at,
+            slices=self._slices.get(key, ()),
+            nodes=self._nodes,
+        )
 
     def _settle(self, key: ServiceKey) -> None:
         claims = self._claims.get(key)
@@ -384,12 +363,6 @@ class _Step:
 
 def _entry_age(one: Entry) -> tuple[object, ...]:
     return (*one.resource.age_key, one.resource.key.kind)
-
-
-def _ready(one: Entry) -> Entry:
-    if not one.is_pod or one.health is Health.HEALTHY:
-        return one
-    return msgspec.structs.replace(one, health=Health.HEALTHY)
 
 
 def _by_node(service: Service) -> bool:
