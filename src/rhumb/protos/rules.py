@@ -1,8 +1,11 @@
 """The rules that Envoy's API writes beside its fields (protoc-gen-validate), as Envoy checks them."""
 
+import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any as Anything
+from typing import NamedTuple
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -26,49 +29,92 @@ _UNSAFE = {
 }
 
 
-def violations(message: Message, at: str = "") -> Iterator[str]:
-    """Yield what breaks a rule, deeply and inside of every Any: `FIELD: what is wrong`."""
+def violations(
+    message: Message, at: str = "", *, fields: Collection[str] | None = None
+) -> Iterator[str]:
+    """Yield what breaks a rule, deeply and inside of every Any: `FIELD: what is wrong`.
+
+    `fields` are those of the message itself to look at, where the others are known to be right.
+    """
     if isinstance(message, Any):
         inner = unpacked(message)
         if inner is not None:
             yield from violations(inner, at)
         return
-    descriptor = message.DESCRIPTOR
+    checks = _checks_of(message.DESCRIPTOR)
+    for oneof, names in checks.oneofs:
+        if message.WhichOneof(oneof) is None:
+            yield f"{at or message.DESCRIPTOR.name}: one of {names} is required"
+    prefix = f"{at}." if at else ""
+    seen = set()
+    for field, value in message.ListFields():
+        seen.add(field.name)
+        if fields is not None and field.name not in fields:
+            continue
+        rules = checks.rules.get(field.name)
+        if rules is not None:
+            yield from _field(value, field, rules, prefix + field.name)
+    for field, rules in checks.always:
+        if field.name not in seen:
+            yield from _unset(message, field, rules, prefix + field.name)
+
+
+class _Checks(NamedTuple):
+    """What is to be checked of one type of message, found once."""
+
+    oneofs: tuple[tuple[str, str], ...] = ()
+    """Those of which a member is required, and their members."""
+    rules: Mapping[str, Rules] = MappingProxyType({})
+    """By field: those with rules, and those that hold messages."""
+    always: tuple[tuple[Field, Rules], ...] = ()
+    """Fields whose rules speak of what is unset."""
+
+
+@functools.cache
+def _checks_of(descriptor: Value) -> _Checks:
     options = descriptor.GetOptions()
     if options.Extensions[validate_pb2.disabled] or options.Extensions[validate_pb2.ignored]:
-        return
-    yield from _oneofs(message, descriptor, at)
+        return _Checks()
+    oneofs = tuple(
+        (oneof.name, ", ".join(field.name for field in oneof.fields))
+        for oneof in descriptor.oneofs
+        if oneof.GetOptions().Extensions[validate_pb2.required]
+    )
+    found: dict[str, Rules] = {}
+    always = []
     for field in descriptor.fields:
-        where = f"{at}.{field.name}" if at else field.name
-        yield from _field(message, field, where)
+        said = field.GetOptions()
+        has_rules = said.HasExtension(validate_pb2.rules)
+        rules = said.Extensions[validate_pb2.rules] if has_rules else validate_pb2.FieldRules()
+        if has_rules or field.message_type is not None:
+            found[field.name] = rules
+        if has_rules and _speaks_of_unset(field, rules):
+            always.append((field, rules))
+    return _Checks(oneofs, found, tuple(always))
 
 
-def _oneofs(message: Message, descriptor: Value, at: str) -> Iterator[str]:
-    for oneof in descriptor.oneofs:
-        required = oneof.GetOptions().Extensions[validate_pb2.required]
-        if required and message.WhichOneof(oneof.name) is None:
-            names = ", ".join(field.name for field in oneof.fields)
-            yield f"{at or descriptor.name}: one of {names} is required"
+def _speaks_of_unset(field: Field, rules: Rules) -> bool:
+    if field.is_repeated or not field.has_presence:
+        return True
+    # Of the members of a oneof one alone is there, and its rules alone count.
+    required = rules.message.required or rules.any.required or rules.duration.required
+    return required and field.containing_oneof is None
 
 
-def _field(message: Message, field: Field, at: str) -> Iterator[str]:
-    options = field.GetOptions()
-    has_rules = options.HasExtension(validate_pb2.rules)
-    rules = options.Extensions[validate_pb2.rules] if has_rules else validate_pb2.FieldRules()
-    value = getattr(message, field.name)
-    if field.is_repeated:
-        if _is_map(field):
-            yield from _map(value, field, rules.map, at)
-        else:
-            yield from _repeated(value, field, rules, at)
-        return
-    if field.has_presence and not message.HasField(field.name):
-        required = rules.message.required or rules.any.required or rules.duration.required
-        # Of the members of a oneof one alone is there, and its rules alone count.
-        if required and field.containing_oneof is None:
-            yield f"{at}: is required"
-        return
-    yield from _value(value, field, rules, at)
+def _unset(message: Message, field: Field, rules: Rules, at: str) -> Iterator[str]:
+    if field.is_repeated or not field.has_presence:
+        yield from _field(getattr(message, field.name), field, rules, at)
+    else:
+        yield f"{at}: is required"
+
+
+def _field(value: Value, field: Field, rules: Rules, at: str) -> Iterator[str]:
+    if not field.is_repeated:
+        yield from _value(value, field, rules, at)
+    elif _is_map(field):
+        yield from _map(value, field, rules.map, at)
+    else:
+        yield from _repeated(value, field, rules, at)
 
 
 def _is_map(field: Field) -> bool:

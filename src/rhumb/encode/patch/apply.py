@@ -1,5 +1,7 @@
 """A patched or added IR value to its message: the door of this package."""
 
+import functools
+
 from envoy.config.cluster.v3.cluster_pb2 import Cluster as ClusterPb
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.listener.v3.listener_pb2 import Listener as ListenerPb
@@ -26,8 +28,12 @@ _ADDED: dict[ApplyTo, type[Message]] = {
 }
 
 
+@functools.lru_cache(maxsize=1)
 def patched(plan: Patched) -> tuple[Message, tuple[LeftOut, ...]]:
-    """Spell a resource and apply its patches; returns also the patches that were left out."""
+    """Spell a resource and apply its patches; returns also the patches that were left out.
+
+    Who wants the one wants the other next: the last outcome is kept, so leave the message as it is.
+    """
     patcher = Patcher(plan.patches)
     if isinstance(plan.value, Cluster):
         return _cluster(plan.value, patcher), patcher.left_out

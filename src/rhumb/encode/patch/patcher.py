@@ -96,7 +96,8 @@ class Patcher:
         before = copy(into)
         try:
             how(into, value, patch)
-            wrong = next(violations(into), None)
+            touched = {field.name for field, _ in value.ListFields()}
+            wrong = next(violations(into, fields=touched), None)
         except PatchError as error:
             wrong = str(error)
         if wrong is not None:
