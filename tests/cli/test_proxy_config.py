@@ -316,3 +316,18 @@ def test_a_difference_between_envoy_and_the_control_plane() -> None:
     assert f"+++ envoy {gone['name']}" in found["clusters"]
     assert any("ignore_port" in line for line in found["routes"])
     assert not found["listeners"]
+
+
+def test_virtual_hosts_that_came_by_themselves_go_by_their_own_names() -> None:
+    envoy_has = dump.parse((DUMPS / "productpage.json").read_bytes(), "x")
+    meant = dump.parse((DUMPS / "productpage.json").read_bytes(), "x")
+    (table,) = (each for each in envoy_has.routes if each.get("name") == "9080")
+    hosts = dump.mappings(table["virtual_hosts"])
+    apart = [dict(host, name=f"9080/{host['name']}") for host in reversed(hosts)]
+    envoy_has.routes = [dict(table, virtual_hosts=apart, vhds={})]
+    meant.routes = [table]
+    assert not differences(envoy_has, meant)["routes"]
+    known = {"9080": {"reviews.default.svc.cluster.local:9080": [[Cited("A", "b", "c")]] * 2}}
+    found = list(routes.rows(envoy_has.routes, known))
+    assert [row[1] for row in found] == sorted(str(row[1]) for row in found)
+    assert [row[5] for row in found if row[1].startswith("reviews")] == ["A b/c"] * 2

@@ -4,7 +4,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping
 
-from rhumb.cli.proxies.dump import Dump, Json, dig, mappings, text_of
+from rhumb.cli.proxies.dump import Dump, Json, dig, host_name, mappings, text_of
 
 SECTIONS = ("clusters", "listeners", "routes")
 
@@ -20,7 +20,7 @@ def _lines(section: str, envoy: Dump, control_plane: Dump) -> Iterator[str]:
     # Route configurations that nobody meant are those inside listeners.
     strangers = has.keys() - own if section != "routes" else set()
     for name in sorted(meant.keys() | strangers):
-        before, after = _text(meant.get(name)), _text(_comparable(has.get(name), meant.get(name)))
+        before, after = _text(meant.get(name)), _text(has.get(name))
         yield from difflib.unified_diff(
             before, after, f"control plane {name}", f"envoy {name}", lineterm=""
         )
@@ -35,15 +35,12 @@ def _static(section: str, envoy: Dump) -> list[Json]:
     return mappings(dig(envoy.bootstrap, "static_resources", section))
 
 
-def _comparable(has: Json | None, meant: Json | None) -> Json | None:
-    """Leave out virtual hosts that came by themselves: they stand in Envoy's table all the same."""
-    if has is None or meant is None or "vhds" not in meant:
-        return has
-    return {field: value for field, value in has.items() if field != "virtual_hosts"}
-
-
 def _text(resource: Json | None) -> list[str]:
     if resource is None:
         return []
-    said = {field: value for field, value in resource.items() if field != "@type"}
+    # Virtual hosts that came by themselves have other names and another order.
+    said = {field: value for field, value in resource.items() if field not in ("@type", "vhds")}
+    hosts = [{**h, "name": host_name(resource, h)} for h in mappings(said.get("virtual_hosts"))]
+    if hosts:
+        said["virtual_hosts"] = sorted(hosts, key=lambda host: str(host["name"]))
     return json.dumps(said, indent=1, sort_keys=True).splitlines()

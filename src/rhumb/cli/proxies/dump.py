@@ -90,6 +90,14 @@ def dig(value: object, *path: str) -> object:
     return value
 
 
+def host_name(table: Json, host: Json) -> str:
+    """Return the name of a virtual host, without that of its route configuration.
+
+    Envoy has both where the virtual host came by itself: that is then the name of the resource.
+    """
+    return text_of(host, "name").removeprefix(f"{text_of(table, 'name')}/")
+
+
 _HINT = "save one with: curl 127.0.0.1:15000/config_dump?include_eds"
 _LISTS = ("listeners", "routes", "clusters", "endpoints", "extensions")
 

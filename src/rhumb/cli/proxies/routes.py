@@ -1,9 +1,9 @@
 """Routes: which requests of which host names go by which VirtualService."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rhumb.cli.proxies import origins
-from rhumb.cli.proxies.dump import Json, dig, mapping, mappings, text_of, texts
+from rhumb.cli.proxies.dump import Json, dig, host_name, mapping, mappings, text_of, texts
 from rhumb.cli.proxies.origins import Cited
 
 HEAD = ("NAME", "VHOST NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE", "ORIGIN")
@@ -19,8 +19,8 @@ def rows(
     """Yield a row for each route; what passes through without a rule is left out."""
     for table in _ordered(tables):
         name = text_of(table, "name")
-        for host in mappings(table.get("virtual_hosts")):
-            title = text_of(host, "name")
+        for host in sorted(mappings(table.get("virtual_hosts")), key=_place(table)):
+            title = host_name(table, host)
             domains = _domains(texts(host.get("domains")))
             routes = mappings(host.get("routes"))
             cited = known.get(name, {}).get(title, ())
@@ -31,6 +31,11 @@ def rows(
                 yield name, title, domains, match(route), _rule(route), origin
             if not routes:
                 yield name, title, domains, "/*", "404", "-"
+
+
+def _place(table: Json) -> Callable[[Json], str]:
+    """Return the order of virtual hosts: by name where they came by themselves, else as they stand."""
+    return (lambda host: host_name(table, host)) if "vhds" in table else (lambda _host: "")
 
 
 def short_rows(tables: Sequence[Json]) -> Iterator[tuple[str, ...]]:
