@@ -99,7 +99,7 @@ class Parts:
         self._own: dict[str, dict[Part, None]] = {}
         """Parts that sidecars have of their own, by the hosts that they serve ("": all of them)."""
         self._others: dict[Part, None] = {}
-        self._shared: Shared = {}
+        self._shared = Shared()
         """What parts of one view can share, in this snapshot."""
         self._broken: dict[Part, None] = {}
         """Parts that could not be translated: tried again whatever changes."""
@@ -131,7 +131,7 @@ class Parts:
     def move(self, snapshot: Snapshot, impact: Impact) -> set[View]:
         """Go on to another snapshot; return the sidecars whose own parts it may concern."""
         self.snapshot = snapshot
-        self._shared = {}
+        self._shared = Shared()
         for part in self._others:
             _happened(self._held[part], impact)
         touched = {}

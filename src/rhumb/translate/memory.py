@@ -14,8 +14,16 @@ from rhumb.translate.routes.virtual_hosts import HostTable
 
 Tables = Mapping[tuple[int, str], HostTable]
 """By port, and by the name of the route configuration where several share a port."""
-Shared = dict[View, Listening]
-"""What the views of one snapshot listen for, as far as it is known."""
+Configurations = Mapping[str, RouteConfiguration]
+
+
+class Shared(msgspec.Struct, eq=False):
+    """What parts of one view have in common in one snapshot, as far as it was asked for."""
+
+    listening: dict[View, Listening] = {}
+    routes: dict[View, tuple[Tables, Configurations]] = {}
+
+
 _NONE: Mapping[str, tuple[HostOfRoute, ...]] = MappingProxyType({})
 
 
@@ -24,12 +32,12 @@ class Memory(msgspec.Struct, eq=False):
 
     news: News = EVERYTHING
     """What differs since."""
-    shared: Shared = {}
+    shared: Shared = msgspec.field(default_factory=Shared)
     listening: Listening | None = None
     is_listening: bool = False
     """Whether `listening` is as things are now."""
     tables: Tables = MappingProxyType({})
-    configurations: Mapping[str, RouteConfiguration] = MappingProxyType({})
+    configurations: Configurations = MappingProxyType({})
     hosts: Mapping[str, tuple[HostOfRoute, ...]] = _NONE
     """Virtual hosts that are resources of their own, by resource name."""
 
@@ -52,8 +60,9 @@ class Memory(msgspec.Struct, eq=False):
         """Return what a view listens for, and write it down."""
         if self.is_listening and self.listening is not None:
             return self.listening
-        found = self.shared.get(seen.view)
+        known = self.shared.listening
+        found = known.get(seen.view)
         if found is None:
-            found = self.shared[seen.view] = listening(seen, self.listening, self.news)
+            found = known[seen.view] = listening(seen, self.listening, self.news)
         self.listening, self.is_listening = found, True
         return found

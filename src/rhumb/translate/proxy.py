@@ -14,7 +14,7 @@ from rhumb.ir.secret import Secret
 from rhumb.ir.tls import SecretRef, SecretSource, Validation
 from rhumb.model.proxy import Role
 from rhumb.snapshot.snapshot import Snapshot
-from rhumb.snapshot.view import View
+from rhumb.snapshot.view import View, whole
 from rhumb.translate import clusters, endpoints, gateway_servers, name_table, secrets
 from rhumb.translate.listeners import gateway as gateway_listeners
 from rhumb.translate.listeners import inbound, outbound
@@ -134,10 +134,14 @@ def _routes(seen: Perspective, memory: Memory) -> Iterator[RouteConfiguration]:
 
 def _remembered(seen: Perspective, memory: Memory) -> Mapping[str, RouteConfiguration]:
     """Return the outbound route configurations by name, and write down what they were made of."""
-    made = OutboundRoutes(seen, memory.tables, memory.configurations, memory.news)
-    found = {name: made.configuration(name) for name in sorted(memory.listen(seen).asked)}
-    memory.tables = made.tables
-    memory.configurations = {n: one for n, one in found.items() if one is not None}
+    # Views that differ in how they take virtual hosts have the same ones.
+    made = memory.shared.routes.get(whole(seen.view))
+    if made is None:
+        routes = OutboundRoutes(seen, memory.tables, memory.configurations, memory.news)
+        found = {name: routes.configuration(name) for name in sorted(memory.listen(seen).asked)}
+        known = {name: one for name, one in found.items() if one is not None}
+        made = memory.shared.routes[whole(seen.view)] = routes.tables, known
+    memory.tables, memory.configurations = made
     return memory.configurations
 
 

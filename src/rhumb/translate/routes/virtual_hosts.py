@@ -208,15 +208,8 @@ class _Builder:
             if amended is None:
                 return None
             placed, claims = amended
-        for each in routing:
-            old = before.made.get(each.resource.key)
-            if old is not None and bool(self._of_rules(each)) != bool(old.routes):
-                return None
-        for _, maker in placed:
-            if isinstance(maker, tuple) and maker not in self._made:
-                source = before.made[maker].source
-                assert isinstance(source, Service)
-                self._of_service(source, maker[1])
+        if not self._remade(routing, earlier):
+            return None
         fresh = {m for m, made in self._made.items() if made is not before.made.get(m)}
         if not fresh:
             return placed, claims
@@ -226,6 +219,30 @@ class _Builder:
             else place
             for place in placed
         ], claims
+
+    def _remade(self, routing: Sequence[Routing], earlier: Sequence[Routing]) -> bool:
+        """Take over earlier routes, those that may differ anew; False if some came to be, or to be none."""
+        news, known = self._news, self._before.made
+        served = {s.hostname: s for s in self._listener.services if s.hostname in news.hosts}
+        stale = {r.resource.key: r for r, e in zip(routing, earlier, strict=True) if r is not e}
+        now = dict(known)
+        for maker, made in known.items():
+            affected = not news.hosts.isdisjoint(made.asked)
+            if isinstance(made.source, Routing):
+                if affected or (made.delegates and news.rules):
+                    stale.setdefault(made.source.resource.key, made.source)
+            elif affected and maker not in self._made:
+                del now[maker]
+                service = served.get(made.source.hostname)
+                if service is made.source:
+                    self._of_service(service, made.number)
+                elif service is not None:
+                    return False
+        for key, source in stale.items():
+            if key in known and bool(self._of_rules(source)) != bool(known[key].routes):
+                return False
+        self._made = now | self._made
+        return True
 
     def _amended(self) -> tuple[list[Placed], _Claims] | None:
         """Return the virtual hosts after some services changed that no VirtualService is about."""
