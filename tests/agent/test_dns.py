@@ -11,6 +11,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rhumb.agent.dns import DnsProxy
 from rhumb.agent.dns_names import Host, Names, expand, search_domains
@@ -338,3 +340,34 @@ def test_the_servers_of_resolv_conf() -> None:
 def test_a_missing_file_means_no_outside(tmp_path: Path) -> None:
     upstream = Upstream(file=tmp_path / "none", mark=0)
     assert asyncio.run(upstream(b"xx", False)) is None
+
+
+labels = st.text("ab", min_size=1, max_size=2)
+domains = st.sampled_from(["example.com", "a.b", "svc", "cluster.local"])
+
+
+@st.composite
+def hosts(draw: st.DrawFn) -> Host:
+    name, namespace = draw(labels), draw(st.sampled_from(["books", "other"]))
+    address = draw(st.integers(1, 250).map(lambda n: f"10.0.0.{n}"))
+    if draw(st.booleans()):
+        whole = f"{name}.{namespace}.svc.cluster.local"
+        return Host(name=whole, addresses=(address,), short_name=name, namespace=namespace)
+    star = "*." if draw(st.booleans()) else ""
+    return Host(name=f"{star}{name}.{draw(domains)}", addresses=(address,))
+
+
+@given(st.lists(hosts(), max_size=8, unique_by=lambda h: h.name), labels)
+def test_whatever_the_hosts_each_is_found_by_its_full_name(found: list[Host], label: str) -> None:
+    names = expand(found, "books", "cluster.local")
+    exact = {h.name: h for h in found if not h.name.startswith("*.")}
+    for host in found:
+        if host.name in exact:
+            told = names.find(host.name)
+            assert told is not None
+            assert (told.name, told.addresses) == (host.name, host.addresses)
+            continue
+        told = names.find(f"{label}{host.name[1:]}")
+        assert told is not None, "some wildcard, or a host that is written out, has it"
+    stranger = names.find(f"{label}.never")
+    assert stranger is None
