@@ -10,12 +10,13 @@ from rhumb.encode.dispatch import encode
 from rhumb.model.resource import Key, Resource, ResourceSet
 from rhumb.snapshot.build import World, build, empty
 from rhumb.testing.ads import Link, views_of
-from rhumb.testing.fake_envoy import CDS, EDS, LDS, RDS, FakeEnvoy
+from rhumb.testing.fake_envoy import CDS, EDS, LDS, RDS, VHDS, FakeEnvoy
 from rhumb.testing.world import resources
 
 NODE = "sidecar~10.0.0.9~client-1.default~default.svc.cluster.local"
 METADATA = {"NAMESPACE": "default", "SERVICE_ACCOUNT": "default", "RHUMB_FILE_SDS": "true"}
-KINDS = (CDS, EDS, LDS, RDS)
+APART = METADATA | {"RHUMB_VHDS": "true"}
+KINDS = (CDS, EDS, LDS, RDS, VHDS)
 NAMES = ("a", "b", "c")
 
 
@@ -144,8 +145,8 @@ def have(envoy: FakeEnvoy) -> dict[str, dict[str, bytes]]:
     return {kind.short: envoy.texts(kind) for kind in KINDS}
 
 
-def newcomer(world: World, *, delta: bool) -> FakeEnvoy:
-    envoy = FakeEnvoy(NODE, METADATA, delta=delta)
+def newcomer(world: World, *, delta: bool, apart: bool = False) -> FakeEnvoy:
+    envoy = FakeEnvoy(NODE, APART if apart else METADATA, delta=delta)
     Link(views_of(world), envoy).settle()
     return envoy
 
@@ -159,8 +160,8 @@ def test_differences_lead_where_a_fresh_start_leads(
     mesh.set("a", State())
     encoded = Encoded(encode)
     links = [
-        Link(views_of(mesh.world, encoded), FakeEnvoy(NODE, METADATA, delta=delta))
-        for delta in (True, False)
+        Link(views_of(mesh.world, encoded), FakeEnvoy(NODE, metadata, delta=delta))
+        for delta, metadata in ((True, METADATA), (False, METADATA), (True, APART))
     ]
     for link in links:
         link.settle()
@@ -180,17 +181,19 @@ def test_differences_lead_where_a_fresh_start_leads(
         assert not link.envoy.warming, "a cluster waits for endpoints for ever"
     fresh = have(newcomer(mesh.world, delta=True))
     assert have(newcomer(mesh.world, delta=False)) == fresh
-    assert [have(link.envoy) for link in links] == [fresh, fresh]
+    apart = have(newcomer(mesh.world, delta=True, apart=True))
+    assert [have(link.envoy) for link in links] == [fresh, fresh, apart]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(STEPS, st.booleans(), st.booleans())
+@given(STEPS, st.booleans(), st.booleans(), st.booleans())
 def test_no_route_leads_nowhere_at_any_moment(
-    steps: list[tuple[str, State | None]], delta: bool, burst: bool
+    steps: list[tuple[str, State | None]], delta: bool, burst: bool, apart: bool
 ) -> None:
     mesh = Mesh()
     mesh.set("a", State())
-    link = Link(views_of(mesh.world), FakeEnvoy(NODE, METADATA, delta=delta))
+    metadata = APART if apart else METADATA
+    link = Link(views_of(mesh.world), FakeEnvoy(NODE, metadata, delta=delta))
     link.settle()
     excused = False
     for name, state in steps:
@@ -203,17 +206,19 @@ def test_no_route_leads_nowhere_at_any_moment(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(STEPS, STEPS, st.integers(0, 8), st.booleans())
+@given(STEPS, STEPS, st.integers(0, 8), st.booleans(), st.booleans())
 def test_who_comes_back_ends_where_a_newcomer_ends(
     before: list[tuple[str, State | None]],
     during: list[tuple[str, State | None]],
     cut: int,
     delta: bool,
+    apart: bool,
 ) -> None:
     mesh = Mesh()
     for name, state in before:
         mesh.set(name, state)
-    link = Link(views_of(mesh.world), FakeEnvoy(NODE, METADATA, delta=delta))
+    metadata = APART if apart else METADATA
+    link = Link(views_of(mesh.world), FakeEnvoy(NODE, metadata, delta=delta))
     for _ in range(cut):  # the control plane dies in the middle of something
         response = link.next()
         for request in link.envoy.receive(response) if response else ():
@@ -222,7 +227,7 @@ def test_who_comes_back_ends_where_a_newcomer_ends(
         mesh.set(name, state)
     again = Link(views_of(mesh.world), link.envoy)  # another process: nothing is remembered
     again.settle()
-    assert have(link.envoy) == have(newcomer(mesh.world, delta=delta))
+    assert have(link.envoy) == have(newcomer(mesh.world, delta=delta, apart=apart))
 
 
 def check_nothing() -> None:

@@ -12,6 +12,7 @@ from rhumb.cache.versions import Differences
 from rhumb.cache.views import Failure, Views
 from rhumb.encode.dispatch import encode
 from rhumb.snapshot.snapshot import Snapshot
+from rhumb.snapshot.view import whole
 from rhumb.testing.fake_envoy import FakeEnvoy, Response
 from rhumb.translate import proxy
 from rhumb.xds.types import XdsType
@@ -61,7 +62,8 @@ class Link:
         """Serve another snapshot."""
         self.views = views
         assert self.connection.proxy is not None
-        self.connection.view = views.snapshot.view(self.connection.proxy)
+        view = views.snapshot.view(self.connection.proxy)
+        self.connection.view = view if self.connection.is_delta else whole(view)
 
     def hear(self, request: requests.Request) -> None:
         """Pass a request to the server."""

@@ -22,7 +22,7 @@ from google.protobuf.any_pb2 import Any
 
 from rhumb.xds.types import XdsType
 
-CDS, EDS, LDS, RDS = XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS
+CDS, EDS, LDS, RDS, VHDS = XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS, XdsType.VHDS
 
 Request = discovery.DeltaDiscoveryRequest | discovery.DiscoveryRequest
 Response = discovery.DeltaDiscoveryResponse | discovery.DiscoveryResponse
@@ -105,10 +105,13 @@ class FakeEnvoy:
             name: route.RouteConfiguration.FromString(held.value)
             for name, held in self.held.get(RDS, {}).items()
         }
+        hosts = {name: list(table.virtual_hosts) for name, table in tables.items()}
+        for name, held in self.held.get(VHDS, {}).items():
+            hosts[name] = [components.VirtualHost.FromString(held.value)]
         return [
             f"{name} -> {target}"
-            for name, table in tables.items()
-            for target in route_targets(table)
+            for name, found in hosts.items()
+            for target in route_targets(found)
             if target not in self.active
         ]
 
@@ -133,7 +136,7 @@ class FakeEnvoy:
         return self._introduce(
             discovery.DeltaDiscoveryRequest(
                 type_url=kind.value,
-                resource_names_subscribe=names or (["*"] if kind not in (EDS, RDS) else []),
+                resource_names_subscribe=names or (["*"] if kind not in (EDS, RDS, VHDS) else []),
                 initial_resource_versions=versions,
             )
         )
@@ -197,6 +200,10 @@ class FakeEnvoy:
         }
         if bad and kind not in (CDS, LDS):
             return "; ".join(bad.values())  # all or nothing, and no word of which
+        if kind is VHDS:
+            # What is for a route that is not there (yet) nobody listens to.
+            known = self._apart()
+            fresh = {n: each for n, each in fresh.items() if n.rpartition("/")[0] in known}
         mine = self.held.setdefault(kind, {})
         good = {name: each for name, each in fresh.items() if name not in bad}
         self._warm(kind, mine, good)
@@ -224,6 +231,14 @@ class FakeEnvoy:
                 else:
                     self.active.add(name)
 
+    def _apart(self) -> set[str]:
+        """Return the route configurations whose virtual hosts come by themselves."""
+        return {
+            name
+            for name, held in self.held.get(RDS, {}).items()
+            if route.RouteConfiguration.FromString(held.value).HasField("vhds")
+        }
+
     def _follow(self, kind: XdsType) -> list[Request]:
         out: list[Request] = []
         if kind is CDS:
@@ -241,6 +256,12 @@ class FakeEnvoy:
             )
             if wanted or RDS in self.names:
                 out += self._subscribe(RDS, wanted)
+        if kind in (LDS, RDS):
+            routes = self._apart()
+            held = self.held.get(VHDS, {})
+            self.held[VHDS] = {n: h for n, h in held.items() if n.rpartition("/")[0] in routes}
+            if routes and VHDS not in self._asked:
+                out.append(self._first(VHDS))
         if kind in (CDS, EDS) and LDS not in self._asked and not self.warming and not self._fixed:
             out.append(self._first(LDS))
         return out
@@ -279,9 +300,9 @@ def route_names(each: listener.Listener) -> Iterator[str]:
                     yield manager.rds.route_config_name
 
 
-def route_targets(table: route.RouteConfiguration) -> Iterator[str]:
-    """Yield the clusters that a route configuration sends requests to."""
-    for host in table.virtual_hosts:
+def route_targets(hosts: Iterable[components.VirtualHost]) -> Iterator[str]:
+    """Yield the clusters that virtual hosts send requests to."""
+    for host in hosts:
         for one in host.routes:
             yield from _action_targets(one.route)
 
