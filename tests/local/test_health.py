@@ -69,6 +69,7 @@ def test_the_sick_get_nothing_and_the_recovered_return(probe: str) -> None:
         mesh.up()
         until(mesh.answers)
         assert mesh.seen() == {"web-v1"}, "web-v2 was never healthy"
+        assert "web-v2.default gets no traffic: " in mesh.command("ps").stdout
         mesh.sickness("web-v2").unlink()
         until(lambda: mesh.seen() == {"web-v1", "web-v2"})
         with Load(mesh).running() as load:
@@ -82,6 +83,7 @@ def test_the_sick_get_nothing_and_the_recovered_return(probe: str) -> None:
             mesh.sickness("web-v1").unlink()
             until(lambda: mesh.answers("/only-v1"))
             until(lambda: mesh.seen() == {"web-v1", "web-v2"})
+            assert "gets no traffic" not in mesh.command("ps").stdout
         assert load.failures == []
 
 

@@ -111,6 +111,8 @@ class Sidecar:
         self._probe: HealthProbe | None = None
         self.healthy = asyncio.Event()
         """Set while a probe says that the application is."""
+        self.unhealthy = ""
+        """Why the application is not healthy, once that is known."""
 
     async def start(self) -> None:
         """Start everything; `wait_ready` tells when traffic may come.
@@ -227,6 +229,7 @@ class Sidecar:
 
     def _health_changed(self, healthy: bool, why: str) -> None:
         (self.healthy.set if healthy else self.healthy.clear)()
+        self.unhealthy = "" if healthy else why
         level = logging.INFO if healthy else logging.WARNING
         word = "healthy" if healthy else f"unhealthy: {why}"
         _log.log(level, "the application of %s is %s", self.settings.name, word)

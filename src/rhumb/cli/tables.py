@@ -57,6 +57,8 @@ def workloads(status: Json) -> None:
         )
         if not row["ready"] and row.get("why"):
             notes.append(f"{name}: {row['why']}")
+        if row.get("without_traffic"):
+            notes.append(f"{name} gets no traffic: {row['without_traffic']}")
         if str(row["application"]).startswith("crashed"):
             notes.append(f"{name}: its program ends by itself; see `rhumb logs {row['service']}`")
     show(made)

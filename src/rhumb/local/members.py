@@ -135,6 +135,18 @@ class Member:
         """Return whether others may send traffic."""
         return self._presence is not None and self._presence.announced
 
+    @property
+    def without_traffic(self) -> str:
+        """Return why the workload gets no traffic; empty when it does, or is to get none."""
+        if self._presence is None or self.sidecar is None or self._announcing is None:
+            return ""
+        if self.plan.probe is not None and not self.sidecar.healthy.is_set():
+            return self.sidecar.unhealthy or "its probe has not succeeded yet"
+        if not self.announced:
+            ports = ", ".join(str(self.seat.at_program(port.target)) for port in self._ports())
+            return f"its program does not listen at {ports}"
+        return ""
+
     async def wait_announced(self) -> None:
         """Wait until others may send traffic, if ever any shall."""
         if self._presence is not None:

@@ -379,6 +379,7 @@ async def _row(member: Member) -> Json:
         "gateway": plan.gateway,
         "application": member.application.state() if member.application else "",
         "ready": member.ready,
+        "without_traffic": member.without_traffic,
         "publish": [
             {"address": p.address, "host_port": p.host_port, "port": p.port} for p in plan.publish
         ],
