@@ -146,3 +146,27 @@ def test_without_a_fit_envoy_nothing_starts(
         assert "hint: " in done.stderr
         assert mesh.processes() == []
         assert [path for path in mesh.states if path.is_dir()] == []
+
+
+DYING = """#!/bin/sh
+test "$1" = --version && echo "envoy  version: 0/1.40.0/Clean/RELEASE/BoringSSL" && exit
+echo "critical main cannot reserve memory" >&2
+exit 7
+"""
+
+
+def test_an_envoy_that_ends_at_once_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Mesh() as mesh:
+        path = mesh.home / "envoy"
+        path.write_text(DYING)
+        path.chmod(0o755)
+        monkeypatch.setenv("ENVOY_PATH", str(path))
+        done = mesh.command("up")
+        assert done.returncode == 2
+        assert "error: the mesh did not start: the Envoy of " in done.stderr
+        assert " ends again and again\nhint: see `rhumb logs`" in done.stderr
+        logs = mesh.command("logs", "--tail", "200").stdout
+        assert "cannot reserve memory" in logs
+        assert "Envoy ended by itself (exit code 7); it is started again" in logs
+        monkeypatch.delenv("ENVOY_PATH")
+        assert mesh.up().get()["name"] == "web-v1"

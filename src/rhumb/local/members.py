@@ -13,6 +13,7 @@ from rhumb.agent.health import commands
 from rhumb.agent.process import Command
 from rhumb.agent.run import Sidecar
 from rhumb.agent.settings import Discovery, Probe, SidecarSettings
+from rhumb.base.errors import RhumbError
 from rhumb.base.tasks import Nursery
 from rhumb.local import programs, resources
 from rhumb.local.ground import Ground, Seat, Site
@@ -26,6 +27,8 @@ from rhumb.model.kinds.workload_group import ReadinessProbe
 from rhumb.model.proxy import Role
 
 _POLL_S = 0.05
+_TRIES = 3
+"""An Envoy that has ended so often before it was ready is given up: the mesh does not start."""
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,11 +91,19 @@ class Member:
             )
             self._nursery.start("application", self.application.run())
         await self.sidecar.start()
-        await self.sidecar.wait_ready()
+        await self._wait_ready(self.sidecar)
         self.ready = True
         self.lead()
         if self.application is not None or self.plan.gateway:
             self.announce()
+
+    async def _wait_ready(self, sidecar: Sidecar) -> None:
+        """Wait for its proxy; one that ends again and again before that will hardly become ready."""
+        waiting = self._nursery.start("ready", sidecar.wait_ready())
+        while not waiting.done():
+            if sidecar.envoy.restarts >= _TRIES:
+                raise RhumbError(f"the Envoy of {self.plan.id} ends again and again")
+            await asyncio.wait([waiting], timeout=_POLL_S)
 
     # --- traffic ---------------------------------------------------------------------------
 

@@ -65,7 +65,11 @@ class State(msgspec.Struct, frozen=True):
             pid = int((self.directory / PID).read_text())
         except (OSError, ValueError):
             return None
-        return pid if str(self.directory) in processes.command_line(pid) else None
+        return pid if self.is_host(pid) else None
+
+    def is_host(self, pid: int) -> bool:
+        """Tell whether a process is the mesh's host: it may be at work when its file has gone already."""
+        return str(self.directory) in processes.command_line(pid)
 
     def make(self) -> None:
         """Make the directory; nobody else may read it: it holds keys."""

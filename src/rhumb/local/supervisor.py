@@ -213,8 +213,13 @@ class Supervisor:
             ttl=_TOKEN_LIFE,
         )
         member = self._members[plan.id] = Member(seated, self._around, token)
-        async with asyncio.timeout(_READY_S):
-            await member.start()
+        try:
+            async with asyncio.timeout(_READY_S):
+                await member.start()
+        except TimeoutError:
+            found = await member.sidecar.status() if member.sidecar else None
+            why = f": {found.why}" if found and found.why else ""
+            raise RhumbError(f"{plan.id} is not ready after {_READY_S:.0f} s{why}") from None
         return member
 
     async def _serving(self, members: Iterable[Member]) -> None:
@@ -291,7 +296,13 @@ class Supervisor:
 
     async def _get(self, path: str) -> Json:
         target = http.Target(host="127.0.0.1", port=self._ground.plane.monitoring)
-        answer = await http.request(target, path)
+        try:
+            answer = await http.request(target, path)
+        except OSError as error:
+            raise RhumbError(
+                f"the control plane does not answer: {error}",
+                hint="if it ended it is started again by itself; see `rhumb logs`",
+            ) from None
         return {"status": answer.status, "body": answer.body.decode(errors="replace")}
 
     async def _admin(self, request: Json) -> Json:

@@ -222,9 +222,10 @@ def down(state: State) -> bool:
         except RhumbError:
             os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _STOP_S
-        while state.pid is not None and time.monotonic() < deadline:
+        # Until the process itself has gone: its last work is to remove the directory.
+        while state.is_host(pid) and time.monotonic() < deadline:
             time.sleep(0.03)
-        if state.pid is not None:
+        if state.is_host(pid):
             os.kill(pid, signal.SIGKILL)  # the kernel ends everything below it
     state.remove()
     return pid is not None
