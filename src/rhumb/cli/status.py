@@ -118,7 +118,8 @@ def _rejections(found: Iterable[Row]) -> Iterable[str]:
 
 
 def _wrong(found: Sequence[Problem]) -> Iterable[str]:
-    """Yield what is wrong with the configuration, errors first."""
+    """Yield what is wrong with the configuration, errors first; advice is left out."""
+    found = [problem for problem in found if problem.level != "info"]
     if not found:
         return
     yield ""

@@ -3,6 +3,7 @@
 import http.client
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -13,6 +14,7 @@ PAGE = "/debug/syncz"
 FINDINGS = "/debug/findings"
 DEFAULT_ADDRESS = "127.0.0.1:15014"
 SYNCED = "SYNCED"
+_LEVELS = ("error", "warning", "info")
 
 Fetch = Callable[[str], bytes]
 """Path of a monitoring page to its body; raises RhumbError when the control plane does not answer."""
@@ -78,7 +80,7 @@ class Row(msgspec.Struct, kw_only=True):
 class Problem(msgspec.Struct, kw_only=True):
     """What is wrong with the configuration."""
 
-    level: str
+    level: Literal["error", "warning", "info"]
     file: str = ""
     line: int = 0
     object: str = ""
@@ -120,13 +122,12 @@ def report(fetch: Fetch) -> Report:
 
 
 def problems(page: bytes) -> list[Problem]:
-    """Read the page of findings, errors first; advice is left out."""
+    """Read the page of findings, errors first and advice last. Raises RhumbError when it is not the page."""
     try:
         found = msgspec.json.decode(page, type=list[Problem])
     except msgspec.MsgspecError as error:
         raise _stranger(error) from None
-    kept = [problem for problem in found if problem.level in ("error", "warning")]
-    return sorted(kept, key=lambda problem: problem.level)
+    return sorted(found, key=lambda problem: _LEVELS.index(problem.level))
 
 
 def rows(page: bytes) -> list[Row]:
