@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2 as cluster
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 
 from rhumb.ads.channel import DeltaChannel, Response, SotwChannel, State, mentioned
 from rhumb.cache.encoded import Entry
-from rhumb.cache.versions import Differences, Table
+from rhumb.cache.tables import Table
+from rhumb.cache.versions import Differences
 from rhumb.xds import wire
 from rhumb.xds.delta import DeltaWatch
 from rhumb.xds.events import Answer, DeltaRequest, SotwRequest
@@ -211,3 +213,54 @@ def test_names_are_found_in_an_error_as_whole_words() -> None:
     ] == ["0.0.0.0_80"]
     assert mentioned("something else", entries("a", "b")) == ()
     assert [e.name for e in mentioned("see 9080.", entries("9080", "908"))] == ["9080"]
+
+
+def patched(make: Tables, name: str, **versions: int) -> tuple[Table, Table]:
+    """Return a table in which a resource is patched, and one in which it is not."""
+    plain = make(**{**versions, name: 0})
+    table = make(**versions)
+    entries = dict(table.entries)
+    entries[name] = msgspec.structs.replace(
+        entries[name], without_patches=lambda: plain.entries[name]
+    )
+    return Table(make.kind, table.number, entries), plain
+
+
+def test_a_client_that_has_nothing_gets_the_resource_without_the_patch_that_it_refuses() -> None:
+    make, client = Tables(), Delta(bad("a"))
+    target, _ = patched(make, "a", a=1, b=1)
+    client.settle(target)
+    assert client.held == {"a": "v0", "b": "v1"}
+    assert client.channel.state(target) is State.NACK
+    assert client.channel.refused.keys() == {"a"}
+    client.sent.clear()
+    client.settle(make(a=2, b=1))
+    assert client.held["a"] == "v2"
+    assert client.channel.refused == {}
+
+
+def test_once_the_patch_is_gone_nothing_is_refused_any_more() -> None:
+    make, client = Tables(), Delta(bad("a"))
+    target, plain = patched(make, "a", a=1, b=1)
+    client.settle(target)
+    client.settle(plain)
+    assert client.held == {"a": "v0", "b": "v1"}
+    assert client.channel.state(plain) is State.SYNCED
+
+
+def test_a_client_keeps_what_it_had_rather_than_lose_all_patches() -> None:
+    make, client = Tables(), Delta(bad("a", "v2"))
+    client.settle(make(a=1, b=1))
+    target, _ = patched(make, "a", a=2, b=1)
+    client.settle(target)
+    assert client.held == {"a": "v1", "b": "v1"}
+    assert client.channel.state(target) is State.NACK
+
+
+def test_a_resource_that_is_bad_without_patches_too_is_tried_once_so() -> None:
+    make = Tables()
+    client = Delta(lambda fresh: "no" if "a" in fresh else "")
+    target, _ = patched(make, "a", a=1, b=1)
+    client.settle(target)
+    assert client.held == {"b": "v1"}
+    assert client.channel.refused.keys() == {"a"}

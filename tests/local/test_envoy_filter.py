@@ -168,3 +168,29 @@ def test_a_bootstrap_that_envoy_refuses_is_left_out() -> None:
         mesh.up()
         assert mesh.get()["name"] == "web-v1"
         assert "Envoy would not start with it" in mesh.logs()
+
+
+BAD_SCRIPT = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: bad-script}
+spec:
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match: {context: SIDECAR_INBOUND}
+    patch:
+      operation: INSERT_FIRST
+      value:
+        name: script
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+          default_source_code: {inline_string: "function without an end"}
+"""
+
+
+def test_a_proxy_that_starts_with_a_patch_that_envoy_refuses_works_without_it() -> None:
+    with Mesh() as mesh:
+        _write(mesh, "script.yaml", BAD_SCRIPT)
+        mesh.up()
+        assert mesh.get()["name"] == "web-v1"
+        assert "bad-script" in _findings(mesh)

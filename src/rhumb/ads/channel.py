@@ -6,7 +6,7 @@ plus small exceptions, so an idle stream costs the same however many resources i
 
 import enum
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
@@ -45,6 +45,8 @@ class Refusal(msgspec.Struct, frozen=True, eq=False):
 
     entry: Entry
     last_good: Entry | None
+    stand_in: Entry | None = None
+    """What was sent instead: the resource without patches, to a client that has none."""
 
 
 class Sent(msgspec.Struct, frozen=True, eq=False):
@@ -162,12 +164,19 @@ class _Channel(Generic[Watch]):
         sent, self.open = self.open, None
         self.accepted += 1
         if self.refused and sent is not None:
-            tried = {e.name for e in sent.changed}
-            self.refused = {n: r for n, r in self.refused.items() if n not in tried}
+            tried = {e.name: e for e in sent.changed}
+            self.refused = {
+                n: r for n, r in self.refused.items() if n not in tried or self._stands(r, tried[n])
+            }
         if not self.retries:
             self.good = self.table
             if not self.refused:
                 self.error = ""
+
+    def _stands(self, refusal: Refusal, entry: Entry) -> bool:
+        """Tell whether an entry was accepted in place of the one that was refused."""
+        wanted = self.table.entries.get(entry.name) if self.table is not None else None
+        return refusal.stand_in is entry and wanted is not entry
 
     def _rejected(self, error: str) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
         """Take a NACK; return what was sent, and the resources of it that the error is about."""
@@ -269,7 +278,9 @@ class DeltaChannel(_Channel[DeltaWatch]):
         while self.retries:
             part, *rest = self.retries
             self.retries = tuple(rest)
-            current = tuple(e for e in part if _is_current(e, target) and self.has_name(e.name))
+            current = tuple(
+                e for e in part if self._is_current(e, target) and self.has_name(e.name)
+            )
             if not current:
                 continue
             body = change_body(target.type, current) + wire.delta_nonce(nonce)
@@ -287,12 +298,29 @@ class DeltaChannel(_Channel[DeltaWatch]):
         """
         sent, named = self._rejected(error)
         if named:
-            rest = tuple(e for e in sent if e not in named)
+            rest = (*(e for e in sent if e not in named), *self._stand_ins(named))
             self.retries = (rest, *self.retries) if rest else self.retries
         elif sent:
             middle = len(sent) // 2
             self.retries = (sent[:middle], sent[middle:], *self.retries)
         return named
+
+    def _stand_ins(self, named: tuple[Entry, ...]) -> Iterator[Entry]:
+        """Yield the resources without their patches where the client would otherwise have none."""
+        for entry in named:
+            refusal = self.refused[entry.name]
+            if entry.without_patches is None or refusal.last_good is not None or self.returns:
+                continue
+            plain = entry.without_patches()
+            stands = msgspec.structs.replace(refusal, stand_in=plain)
+            self.refused = {**self.refused, entry.name: stands}
+            yield plain
+
+    def _is_current(self, entry: Entry, target: Table) -> bool:
+        refusal = self.refused.get(entry.name)
+        if refusal is not None and refusal.stand_in is entry:
+            return _is_current(refusal.entry, target)
+        return _is_current(entry, target)
 
 
 class SotwChannel(_Channel[SotwWatch]):

@@ -1,5 +1,6 @@
 """IR value to bytes, once for each distinct value."""
 
+import functools
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from rhumb.ir.origin import Origin
-from rhumb.ir.patch import LeftOut
+from rhumb.ir.patch import LeftOut, Patched
 from rhumb.xds import wire
 
 Spell = Callable[[object], tuple[str, str, bytes]]
@@ -30,6 +31,8 @@ class Entry(msgspec.Struct, frozen=True, eq=False):
     origin: tuple[Origin, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     """Patches that would have made it invalid."""
+    without_patches: Callable[[], "Entry"] | None = None
+    """The same resource as it is generated, for a client that refuses it and has none; None: it is that."""
 
 
 class Pieces(Generic[P]):
@@ -91,7 +94,11 @@ class Encoded:
         name, type_url, value = self._spell(plan)
         packed = wire.any_value(type_url, value)
         version = hashlib.blake2b(packed, digest_size=8).hexdigest()
-        entry = Entry(name, version, packed, getattr(plan, "origin", ()), self._leave(plan))
+        origin, left_out = getattr(plan, "origin", ()), self._leave(plan)
+        plain = None
+        if isinstance(plan, Patched):
+            plain = functools.partial(self.__getitem__, plan.value)
+        entry = Entry(name, version, packed, origin, left_out, plain)
         known[plan] = entry
         if len(known) > self._limit:
             known.popitem(last=False)
