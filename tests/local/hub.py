@@ -50,6 +50,11 @@ def workloads_reach_each_other_and_the_hub() -> None:
         assert exchange(hub, client, HUB, 15012) == TWO
 
 
+def netfilter_does_not_look_at_what_crosses_the_bridge() -> None:
+    for path in Path("/proc/sys/net/bridge").glob("bridge-nf-call-*"):
+        assert path.read_text() == "0\n"
+
+
 def loopback_is_a_workloads_own() -> None:
     one, two = network.add_workload(ONE), network.add_workload(TWO)
     servers = [
@@ -136,6 +141,7 @@ WORKS: Mapping[str, Callable[[], None]] = {
     work.__name__: work
     for work in (
         workloads_reach_each_other_and_the_hub,
+        netfilter_does_not_look_at_what_crosses_the_bridge,
         loopback_is_a_workloads_own,
         an_address_that_is_used_is_refused,
         nothing_leads_out_of_the_hub,
