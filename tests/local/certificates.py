@@ -2,12 +2,18 @@
 
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 _START = datetime(2020, 1, 1, tzinfo=UTC)
 _END = _START + timedelta(days=36500)
@@ -33,12 +39,26 @@ class Authority:
         spelled = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return signed.public_bytes(Encoding.PEM), spelled
 
+    def revoke(self, certificate: bytes) -> bytes:
+        """Return the list of revoked certificates, which has this one."""
+        serial = x509.load_pem_x509_certificate(certificate).serial_number
+        revoked = x509.RevokedCertificateBuilder(serial, _START).build()
+        made = x509.CertificateRevocationListBuilder(self._name, _START, _END, [], [revoked])
+        return made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
     def files(self, folder: Path, stem: str, *names: str) -> tuple[str, str]:
         """Write a certificate and its key, and return their paths."""
         paths = folder / f"{stem}.crt", folder / f"{stem}.key"
         for path, content in zip(paths, self.issue(*names), strict=True):
             path.write_bytes(content)
         return str(paths[0]), str(paths[1])
+
+
+def spki(certificate: bytes) -> str:
+    """Return the pin of a certificate's key, as `verifyCertificateSpki` has it."""
+    key = x509.load_pem_x509_certificate(certificate).public_key()
+    spelled = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return b64encode(sha256(spelled).digest()).decode()
 
 
 def secret(name: str, **content: bytes) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.local.certificates import Authority, secret
+from tests.local.certificates import Authority, secret, spki
 from tests.local.mesh import Json, Mesh, free_port, needs_namespaces, until
 
 pytestmark = [
@@ -80,6 +80,7 @@ gateways:
     publish: ["{port}:80", "{tls}:443"]
 config: mesh
 """
+NAMES = ("joe", "jane")
 ROUTES = Path(__file__).with_name("traffic.yaml")
 
 
@@ -107,7 +108,9 @@ class Routed(Mesh):
         self.clients = Authority("clients")
         (self.home / "app.py").write_text(APP)
         (self.home / "mesh" / "routes.yaml").unlink()
-        routes = ROUTES.read_text().replace("HOME", str(self.home))
+        self.joe, self.jane = (self.clients.files(self.home, n, f"{n}.example.com") for n in NAMES)
+        known = Path(self.joe[0]).read_bytes()
+        routes = ROUTES.read_text().replace("HOME", str(self.home)).replace("PIN", spki(known))
         (self.home / "mesh" / "gateway.yaml").write_text(routes)
         (self.home / "files").mkdir()
         self.authority.files(self.home / "files", "tls", "files.example.com")
@@ -115,6 +118,10 @@ class Routed(Mesh):
         certificate, key = self.authority.issue("*.many.example.com")
         ca = secret("many-cert-cacert", cacert=self.clients.pem)
         self.write("many.yaml", f"{secret('many-cert', cert=certificate, key=key)}---\n{ca}")
+        revoked = self.clients.revoke(Path(self.jane[0]).read_bytes())
+        server = {"cert": certificate, "key": key}
+        both = secret("listed-cert", **server, cacert=self.clients.pem, crl=revoked)
+        self.write("listed.yaml", both)
         self.file.write_text(
             DESCRIPTION.format(
                 python=sys.executable, directory=self.home, port=self.port, tls=self.tls_port
@@ -307,24 +314,25 @@ def test_one_port_serves_many_hosts_each_with_its_own_tls(mesh: Routed) -> None:
 
 
 def test_clients_prove_who_they_are_where_a_server_asks(mesh: Routed) -> None:
-    client = mesh.clients.files(mesh.home, "client", "joe.example.com")
-    with mesh.secure("mutual.many.example.com", certificate=client) as mutual:
-        assert _over(mutual, "mutual.many.example.com").status == 200
+    def admits(name: str, certificate: tuple[str, str] | None) -> bool:
+        try:
+            with mesh.secure(f"{name}.many.example.com", certificate=certificate) as made:
+                return _over(made, f"{name}.many.example.com").status == 200
+        except (ssl.SSLError, ConnectionError, http.client.HTTPException):
+            return False
+
     stranger = Authority("strangers").files(mesh.home, "stranger", "joe.example.com")
-    wrong = mesh.clients.files(mesh.home, "wrong", "jane.example.com")
-    for certificate in (None, stranger, wrong):
-        with (
-            pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)),
-            mesh.secure("mutual.many.example.com", certificate=certificate) as refused,
-        ):
-            _over(refused, "mutual.many.example.com")
-    with mesh.secure("optional.many.example.com") as without:
-        assert _over(without, "optional.many.example.com").status == 200
-    with (
-        pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)),
-        mesh.secure("optional.many.example.com", certificate=stranger) as refused,
-    ):
-        _over(refused, "optional.many.example.com")
+    asked = (mesh.joe, mesh.jane, stranger, None)
+    admitted = {
+        name: [admits(name, certificate) for certificate in asked]
+        for name in ("mutual", "pinned", "listed", "optional")
+    }
+    assert admitted == {
+        "mutual": [True, False, False, False],  # by name
+        "pinned": [True, False, False, False],  # by key
+        "listed": [True, False, False, False],  # but for those revoked
+        "optional": [True, True, False, True],
+    }
 
 
 def test_plain_requests_are_sent_to_https_where_a_server_says_so(mesh: Routed) -> None:
