@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from rhumb.agent.dns import DnsProxy
 from rhumb.agent.dns_names import Host, Names, expand, search_domains
-from rhumb.agent.dns_upstream import Upstream, nameservers
+from rhumb.agent.dns_upstream import Upstream, local_servers, nameservers
+from rhumb.agent.redirect import plan
+from rhumb.agent.settings import Capture, Discovery, SidecarSettings
 
 HOSTS = (
     Host(
@@ -335,6 +337,31 @@ def test_the_servers_of_resolv_conf() -> None:
     text = "# made\nsearch x\nnameserver 10.0.0.10\nnameserver fd00::10\nnameserver 10.0.0.10\nnameserver\n"
     assert nameservers(text) == ("10.0.0.10", "fd00::10")
     assert nameservers("options ndots:5") == ("127.0.0.1",)
+
+
+def test_a_resolver_of_the_machine_may_ask_others(tmp_path: Path) -> None:
+    file = tmp_path / "resolv.conf"
+    file.write_text("nameserver 127.0.0.53\nnameserver ::1\nnameserver 10.0.0.2\n")
+    assert local_servers(file) == ("127.0.0.53", "10.0.0.2")
+    file.write_text("nameserver 10.0.0.2\n")
+    assert local_servers(file) == ()
+    assert local_servers(tmp_path / "none") == ()
+
+    def captured(*servers: str) -> list[str]:
+        settings = SidecarSettings(
+            name="a",
+            namespace="b",
+            addresses=("10.0.0.9",),
+            discovery=Discovery(address=""),
+            directory=tmp_path,
+            capture=Capture(dns_servers=servers),
+        )
+        rules = [r for r in plan(settings) if r.match.port == 53 and r.to]
+        assert {r.match.protocol for r in rules} == {"udp", "tcp"}
+        return [r.match.destination for r in rules if r.match.protocol == "udp"]
+
+    assert captured() == [""]
+    assert captured("127.0.0.53") == ["127.0.0.53"]
 
 
 def test_a_missing_file_means_no_outside(tmp_path: Path) -> None:

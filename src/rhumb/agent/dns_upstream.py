@@ -33,6 +33,20 @@ def nameservers(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))[:_MAX_SERVERS] or ("127.0.0.1",)
 
 
+def local_servers(file: Path = RESOLV_CONF) -> tuple[str, ...]:
+    """Return the IPv4 servers of resolv.conf when one of them runs on this machine, else none.
+
+    Such a server asks others on port 53 by itself, which must not be captured.
+    """
+    try:
+        found = nameservers(file.read_text(errors="replace"))
+    except OSError:
+        return ()
+    if not any(address.startswith("127.") for address in found):
+        return ()
+    return tuple(address for address in found if ":" not in address)
+
+
 class Upstream:
     """Asks the servers of resolv.conf in their order; the file is read again when it changed."""
 

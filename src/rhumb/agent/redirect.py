@@ -98,19 +98,14 @@ def _outbound(settings: SidecarSettings) -> list[Rule]:
 def _names(settings: SidecarSettings, ports: Ports) -> list[Rule]:
     if not settings.capture.dns:
         return []
-    return [
-        rule
-        for protocol in ("udp", "tcp")
-        for rule in (
-            Rule(chain=Chain.OUTBOUND, match=Match(protocol=protocol, port=53, marked=True)),
-            # A name server of the workload's own is meant as it is written.
-            Rule(
-                chain=Chain.OUTBOUND,
-                match=Match(protocol=protocol, port=53, not_destination=LOOPBACK),
-                to=ports.dns,
-            ),
-        )
-    ]
+    found: list[Rule] = []
+    for protocol in ("udp", "tcp"):
+        own = Match(protocol=protocol, port=53, marked=True)
+        found.append(Rule(chain=Chain.OUTBOUND, match=own))
+        for server in settings.capture.dns_servers or ("",):
+            asked = Match(protocol=protocol, port=53, destination=server)
+            found.append(Rule(chain=Chain.OUTBOUND, match=asked, to=ports.dns))
+    return found
 
 
 def _rule(chain: Chain, *, port: int) -> Rule:

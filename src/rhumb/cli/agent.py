@@ -9,7 +9,7 @@ import click
 import uvloop
 
 from rhumb.agent import binary, redirect, redirect_apply, sds
-from rhumb.agent.dns_upstream import Upstream
+from rhumb.agent.dns_upstream import Upstream, local_servers
 from rhumb.agent.run import Sidecar
 from rhumb.agent.settings import Capture, Discovery, SidecarSettings, from_environment
 from rhumb.base import logs
@@ -95,7 +95,9 @@ def command(
         role=Role.ROUTER if gateway else Role.SIDECAR,
         auto_register_group=group,
         capture=Capture(
-            mode=Interception.REDIRECT if redirects else Interception.NONE, dns=redirects
+            mode=Interception.REDIRECT if redirects else Interception.NONE,
+            dns=redirects,
+            dns_servers=local_servers() if redirects else (),
         ),
         own_resolver=redirects,
     )
