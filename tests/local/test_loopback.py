@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.local.mesh import Load, Mesh, until
 
-from rhumb.local import control, linux, processes
+from rhumb.local import control, linux
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
 
@@ -351,13 +351,3 @@ def test_bookinfo_without_capture() -> None:
         assert 'connection_security_policy="mutual_tls"' in received
         assert 'source_workload="productpage-v1"' in received
         assert 'source_principal="spiffe://cluster.local/ns/default/sa/productpage"' in received
-
-
-def test_processes_are_found_by_their_mark_in_a_listing_of_ps() -> None:
-    listing = (
-        "  17 /bin/sh -c x RHUMB_MESH=/home/me/mesh HOME=/\n"
-        "  18 /bin/sh RHUMB_MESH=/home/me/mesh-2\n"
-        "  19 grep RHUMB_MESH\n"
-        "  20 python RHUMB_MESH=/home/me/mesh\n"
-    )
-    assert list(processes.marked_by_ps(listing, "/home/me/mesh")) == [17, 20]
