@@ -59,7 +59,7 @@ _PROXY_VERSIONS = {
 
 def cluster(value: Cluster) -> pb.Cluster:
     """Spell one cluster."""
-    out = pb.Cluster(name=value.name, alt_stat_name=f"{value.name};")
+    out = pb.Cluster(name=value.name, alt_stat_name=f"{value.stat_name or value.name};")
     _discovery(out, value)
     _balancing(out, value.load_balancing)
     _limits(out, value.limits)

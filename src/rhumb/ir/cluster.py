@@ -145,6 +145,8 @@ class Cluster(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     """Automatic mutual TLS for endpoints marked so; the others get `tls` or plain text."""
     tls: UpstreamTls | None = None
     """TLS for every endpoint."""
+    stat_name: str = ""
+    """Name in statistics; empty: the cluster's."""
     proxy_protocol: str = ""
     """V1 or V2."""
     port_override: int = 0

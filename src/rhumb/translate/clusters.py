@@ -22,6 +22,7 @@ from rhumb.translate import (
     upstream_tls,
 )
 from rhumb.translate.catch_alls import catch_alls
+from rhumb.translate.stat_names import stat_name
 from rhumb.translate.traffic_policy import Effective
 
 _DISCOVERY = {
@@ -138,6 +139,13 @@ def _outbound(
         outlier=traffic_policy.outlier(policy),
         mtls=mtls,
         tls=tls,
+        stat_name=stat_name(
+            mesh.config.outbound_cluster_stat_name,
+            service,
+            port,
+            subset=subset.name if subset else "",
+            target=port.target_port or port.number,
+        ),
         proxy_protocol=policy.proxy_protocol.version.value if policy.proxy_protocol else "",
         port_override=_port_override(service, port, discovery),
         own_resolver=view.capabilities.own_resolver,

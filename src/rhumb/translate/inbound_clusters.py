@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from rhumb.ir import cluster as ir
 from rhumb.ir.endpoint import LbEndpoint, LoadAssignment, LocalityGroup
 from rhumb.ir.origin import Origin, origin
@@ -14,6 +16,7 @@ from rhumb.registry.protocols import declared
 from rhumb.snapshot.snapshot import Scope, Snapshot
 from rhumb.snapshot.view import Instance, View
 from rhumb.translate import endpoints, names, traffic_policy
+from rhumb.translate.stat_names import stat_name
 from rhumb.translate.traffic_policy import Effective
 
 _LOOPBACK = "127.0.0.1"
@@ -58,9 +61,10 @@ def _instance(snapshot: Snapshot, view: View, scope: Scope, instance: Instance) 
         if service
         else (instance.hostname, instance.hostname, instance.namespace)
     )
-    return _cluster(
+    made = _cluster(
         snapshot, view, instance.target_port, target, instance.port, policy, where, cited
     )
+    return _named(snapshot, made, service, instance.port, instance.target_port)
 
 
 def _ingress(
@@ -82,7 +86,16 @@ def _ingress(
     where = (
         (service.hostname, service.name, service.namespace) if service else ("", "", view.namespace)
     )
-    return _cluster(snapshot, view, number, target, port, policy, where, cited)
+    made = _cluster(snapshot, view, number, target, port, policy, where, cited)
+    return _named(snapshot, made, service, port, number)
+
+
+def _named(
+    snapshot: Snapshot, made: ir.Cluster, service: Service | None, port: Port, target: int
+) -> ir.Cluster:
+    pattern = snapshot.mesh.config.inbound_cluster_stat_name
+    name = stat_name(pattern, service, port, subset="", target=target)
+    return msgspec.structs.replace(made, stat_name=name) if name else made
 
 
 def _service(snapshot: Snapshot, instance: Instance) -> Service | None:

@@ -56,7 +56,7 @@ _MESH_CONFIG = (
         "defaultVirtualServiceExportTo defaultDestinationRuleExportTo rootNamespace "
         "localityLbSetting dnsRefreshRate h2UpgradePolicy pathNormalization "
         "defaultHttpRetryPolicy defaultInboundHttpRetryPolicy defaultTrafficPolicy meshMTLS "
-        "tlsDefaults",
+        "tlsDefaults inboundClusterStatName outboundClusterStatName",
         hboneIdleTimeout=warned("has no effect: tunnels of HBONE are not served"),
         enableTracing=warned("has no effect yet: proxies report no spans", values=("true",)),
         enableEnvoyAccessLogService=warned(
@@ -71,8 +71,6 @@ _MESH_CONFIG = (
             "as in Istio without self-discovery, proxies do not count their own kind by zone",
             "use localityLbSetting to prefer the client's zone",
         ),
-        inboundClusterStatName=warned("has no effect: statistics bear the names of clusters"),
-        outboundClusterStatName=warned("has no effect: statistics bear the names of clusters"),
         enablePrometheusMerge=warned(
             "has no effect: the agent always joins the application's metrics with Envoy's",
             values=("false",),
