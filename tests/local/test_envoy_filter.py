@@ -74,6 +74,23 @@ spec:
 """
 
 
+OUTBOUND = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: on-the-way}
+spec:
+  configPatches:
+  - applyTo: VIRTUAL_HOST
+    match: {context: SIDECAR_OUTBOUND}
+    patch:
+      operation: MERGE
+      value: {request_headers_to_add: [{header: {key: x-way, value: outbound}}]}
+  - applyTo: CLUSTER
+    match: {context: SIDECAR_OUTBOUND, cluster: {}}
+    patch: {operation: MERGE, value: {per_connection_buffer_limit_bytes: 65536}}
+"""
+
+
 def _write(mesh: Mesh, name: str, text: str) -> None:
     new = mesh.home / "new.yaml"
     new.write_text(text)
@@ -104,6 +121,22 @@ def test_filters_come_change_and_go_without_a_failed_request() -> None:
             for name in ("door.yaml", "desk.yaml", "broken.yaml"):
                 Path(mesh.home / "mesh" / name).unlink()
             until(lambda: _header(mesh, "x-door") is None and _header(mesh, "x-desk") is None)
+        assert load.failures == []
+
+
+def test_routes_and_clusters_of_callers_are_patched_and_restored_under_load() -> None:
+    def way() -> str | None:
+        found: str | None = mesh.get("/call/web:8000/")["headers"].get("x-way")
+        return found
+
+    with Mesh() as mesh:
+        mesh.up()
+        with Load(mesh).running() as load:
+            assert way() is None
+            _write(mesh, "way.yaml", OUTBOUND)
+            until(lambda: way() == "outbound")
+            Path(mesh.home / "mesh" / "way.yaml").unlink()
+            until(lambda: way() is None)
         assert load.failures == []
 
 
