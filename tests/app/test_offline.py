@@ -1,5 +1,6 @@
 """One proxy's configuration from texts alone: whole, in order, and such that the real Envoy takes it."""
 
+import base64
 import json
 import random
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rhumb.app.loading import load
-from rhumb.app.offline import SECTIONS, Configuration, configuration, node
+from rhumb.app.offline import SECTIONS, Configuration, configuration, node, redact
 from rhumb.base.errors import RhumbError
 from rhumb.encode.dispatch import message
 from rhumb.model.finding import Level
@@ -108,7 +109,7 @@ def test_a_proxy_that_the_files_do_not_know_is_served_by_its_labels() -> None:
     assert '"destination_port": 8080' in json.dumps(inbound)
 
 
-def test_a_missing_secret_is_a_warning_and_one_that_is_there_loses_its_key() -> None:
+def test_a_missing_secret_is_a_warning_and_one_that_is_there_is_complete_unless_redacted() -> None:
     proxy = said("router", LABELS={"istio": "ingressgateway"})
     found = made(GATEWAY, proxy=proxy)
     (warning,) = found.findings
@@ -124,7 +125,10 @@ def test_a_missing_secret_is_a_warning_and_one_that_is_there_loses_its_key() -> 
     found = made(GATEWAY, json.dumps(secret).encode(), proxy=proxy)
     assert "kubernetes://web-certificate" in names(found, "secrets")
     assert not found.findings
-    assert "PRIVATE" not in json.dumps(found.sections)
+    key = base64.b64encode(b"PRIVATE").decode()
+    assert key in json.dumps(found.sections)
+    redact(found)
+    assert key not in json.dumps(found.sections)
 
 
 NODES: list[dict[str, Any]] = [

@@ -11,7 +11,7 @@ from rhumb.base.errors import RhumbError
 from rhumb.cache import left_out
 from rhumb.cache.encoded import Encoded, Entry
 from rhumb.cache.views import Failure, Views
-from rhumb.encode import dispatch
+from rhumb.encode import as_json, dispatch
 from rhumb.encode.as_json import Json, bare
 from rhumb.model.finding import Finding, Level
 from rhumb.model.proxy import Proxy, Role
@@ -100,6 +100,12 @@ def configuration(
     return Configuration(sections, made, findings)
 
 
+def redact(found: Configuration) -> None:
+    """Take private keys out."""
+    for secret in found.sections["secrets"]:
+        as_json.redact(secret)
+
+
 def _whole(view: View) -> View:
     """Have the virtual hosts in their route configurations, also for a client that takes them apart."""
     whole = msgspec.structs.replace(view.capabilities, vhds=False)
@@ -109,7 +115,7 @@ def _whole(view: View) -> View:
 def _secrets(
     delivered: list[Json], users: Iterable[object], missing: list[Finding]
 ) -> Iterator[Json]:
-    """Yield every secret that is referred to: whole but for its key, or by name if the agent has it."""
+    """Yield every secret that is referred to: whole, or by name if the agent has it."""
     known = {str(secret["name"]): secret for secret in delivered}
     for name in sorted(set(_references(users)) | known.keys()):
         if name in known:

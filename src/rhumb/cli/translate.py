@@ -52,6 +52,7 @@ def _types(_context: click.Context, _option: click.Parameter, said: str) -> tupl
 @click.option(
     "-o", "--output", type=click.Choice(["json", "yaml"]), default="json", show_default=True
 )
+@click.option("--redact", is_flag=True, help="Print [redacted] in the place of private keys.")
 @click.option("--mesh-config", metavar="FILE", help="MeshConfig, or the ConfigMap that holds it.")
 @click.option(
     "-n", "--namespace", default="default", show_default=True, help="For objects that name none."
@@ -69,6 +70,7 @@ def command(
     workload: str | None,
     kinds: tuple[XdsType, ...],
     output: str,
+    redact: bool,
     mesh_config: str | None,
     namespace: str,
     root_namespace: str,
@@ -79,7 +81,7 @@ def command(
     secrets and extensions: Envoy's resources in protobuf JSON with original
     field names, sorted by name. Routes and endpoints are complete, however
     they are delivered to a running proxy. Secrets that the agent has are names
-    only; private keys are never printed.
+    only; those of the files are complete, with private keys unless --redact.
 
     What is wrong with the files goes to standard error. Exit code: 0 also with
     warnings; 1 when an object is rejected (the others are translated); 2 when
@@ -99,6 +101,8 @@ def command(
     found = offline.configuration(loaded.world, _proxy(loaded.world, node, workload), kinds)
     for finding in found.findings:
         click.echo(inputs.line(finding), err=True)
+    if redact:
+        offline.redact(found)
     click.echo(_text(found.sections, output))
     has_errors = any(f.level is Level.ERROR for f in (*loaded.findings, *found.findings))
     sys.exit(Exit.FOUND if has_errors else Exit.OK)

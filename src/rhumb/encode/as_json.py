@@ -1,4 +1,4 @@
-"""Packed resources as protobuf JSON with original field names, for people: private keys never."""
+"""Packed resources as protobuf JSON with original field names."""
 
 import base64
 
@@ -17,9 +17,6 @@ def as_json(packed: bytes) -> Json:
     Raises TypeError for a type that is not loaded.
     """
     found: Json = MessageToDict(Any.FromString(packed), preserving_proto_field_name=True)
-    certificate = found.get("tls_certificate")
-    if isinstance(certificate, dict) and "private_key" in certificate:
-        certificate["private_key"] = {"inline_bytes": REDACTED}
     return found
 
 
@@ -28,3 +25,10 @@ def bare(packed: bytes) -> Json:
     found = as_json(packed)
     found.pop("@type", None)
     return found
+
+
+def redact(secret: Json) -> None:
+    """Take the private key out of a secret."""
+    certificate = secret.get("tls_certificate")
+    if isinstance(certificate, dict) and "private_key" in certificate:
+        certificate["private_key"] = {"inline_bytes": REDACTED}
