@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -98,26 +98,47 @@ _NEXT = {CDS: EDS, LDS: RDS, RDS: VHDS}
 class Proxy:
     """One stream on a connection of its own."""
 
-    def __init__(self, target: str, who: Node, names: Names) -> None:
+    def __init__(
+        self,
+        target: str,
+        who: Node,
+        names: Names,
+        brings: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """Take what it holds from an earlier stream: type to name to version."""
         self.ready = asyncio.Event()
         """It holds its whole configuration."""
         self.heard: Callable[[bytes], None] = lambda _raw: None
         self.responses = 0
         self.bytes = 0
-        self.held: dict[str, dict[str, str]] = {}
+        self.held: dict[str, dict[str, str]] = {k: dict(v) for k, v in (brings or {}).items()}
         """Type to name to version."""
         self._target = target
         self._node = who
         self._names = names
         self._asked: dict[str, set[str]] = {}
-        self._waiting = {CDS, LDS}
+        self._waiting = {CDS, LDS} if not brings else set()
+        self._brings = brings or {}
 
     async def run(self) -> None:
-        """Hold the stream until cancelled."""
+        """Hold the stream until cancelled, or until there is no server any more."""
+        try:
+            await self._talk()
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+
+    async def _talk(self) -> None:
         async with grpc.aio.insecure_channel(self._target, options=_OPTIONS) as channel:
             method = channel.stream_stream(METHOD, _raw, _raw)
             call = method()
             await self._subscribe(call, CDS, (), self._node)
+            for kind, names in self._brings.items():
+                if kind != CDS:
+                    by_name = kind in (EDS, RDS)
+                    await self._subscribe(call, kind, tuple(names) if by_name else ())
+            if self._brings:
+                self.ready.set()
             async for raw in call:
                 await self._receive(call, raw)
 
@@ -129,7 +150,13 @@ class Proxy:
         if known is not None and not fresh:
             return
         self._asked.setdefault(kind, set()).update(fresh)
-        request = DeltaDiscoveryRequest(type_url=kind, resource_names_subscribe=fresh, node=who)
+        brought = self._brings.get(kind) if known is None else None
+        request = DeltaDiscoveryRequest(
+            type_url=kind,
+            resource_names_subscribe=fresh,
+            initial_resource_versions=brought,
+            node=who,
+        )
         await call.write(request.SerializeToString())
 
     async def _receive(self, call: Call, raw: bytes) -> None:
@@ -161,11 +188,16 @@ class Proxy:
 
 @asynccontextmanager
 async def connected(
-    target: str, nodes: Sequence[Node], *, at_once: int = 50
+    target: str,
+    nodes: Sequence[Node],
+    *,
+    at_once: int = 50,
+    brings: Sequence[Mapping[str, Mapping[str, str]]] | None = None,
 ) -> AsyncIterator[list[Proxy]]:
     """Hold the streams of many proxies, all with their whole configuration, while the block runs."""
     names = Names()
-    proxies = [Proxy(target, each, names) for each in nodes]
+    earlier = brings or [{}] * len(nodes)
+    proxies = [Proxy(target, who, names, has) for who, has in zip(nodes, earlier, strict=True)]
     starting = asyncio.Semaphore(at_once)
     async with asyncio.TaskGroup() as group:
         tasks = []

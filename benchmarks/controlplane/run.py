@@ -14,13 +14,11 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.controlplane import servers
-from benchmarks.controlplane.mesh import Mesh, replace
+from benchmarks.controlplane.changes import change, quiet
+from benchmarks.controlplane.mesh import Mesh
 from benchmarks.controlplane.proxies import Proxy, Streams, connected, node, raw_streams
 from benchmarks.controlplane.servers import Server
 from benchmarks.report import Report, Row
-
-_LIMIT_S = 60.0
-_QUIET_S = 0.3
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,49 +146,12 @@ async def _changes(
     cpu = server.cpu_ms
     before = sum(p.responses for p in proxies), sum(p.bytes for p in proxies)
     for name, text, token in itertools.islice(kind(mesh), size.changes):
-        phase.took_ms += await _change(config / name, text, token, hearing)
-        await _quiet(proxies)
+        phase.took_ms += await change(config / name, text, token, hearing)
+        await quiet(proxies)
     phase.cpu_ms = (server.cpu_ms - cpu) / size.changes
     phase.responses = (sum(p.responses for p in proxies) - before[0]) // size.changes
     phase.bytes = (sum(p.bytes for p in proxies) - before[1]) // size.changes
     return phase
-
-
-async def _change(path: Path, text: str, token: str, hearing: Sequence[Proxy]) -> list[float]:
-    wanted, took = token.encode(), list[float]()
-    done = asyncio.Event()
-
-    def listen(proxy: Proxy) -> None:
-        def heard(raw: bytes) -> None:
-            if wanted in raw:
-                took.append((time.monotonic() - began) * 1000)
-                proxy.heard = _nothing
-                if len(took) == len(hearing):
-                    done.set()
-
-        proxy.heard = heard
-
-    for proxy in hearing:
-        listen(proxy)
-    began = time.monotonic()
-    replace(path, text)
-    try:
-        await asyncio.wait_for(done.wait(), _LIMIT_S)
-    except TimeoutError:
-        missed = len(hearing) - len(took)
-        raise AssertionError(f"{missed} proxies never heard of {path.name}") from None
-    return took
-
-
-def _nothing(_raw: bytes) -> None:
-    return
-
-
-async def _quiet(proxies: Sequence[Proxy]) -> None:
-    last = -1
-    while last != (now := sum(p.responses for p in proxies)):
-        last = now
-        await asyncio.sleep(_QUIET_S)
 
 
 async def _floors(

@@ -32,8 +32,17 @@ def sotw(data: bytes) -> Request | None:
         return None
 
 
-def parse(kind: XdsType, request: Request, max_name_bytes: int) -> DeltaRequest | SotwRequest:
-    """Return the request as a value. Raises RhumbError when a name is too long."""
+def parse(
+    kind: XdsType, request: Request, max_name_bytes: int, max_names: int
+) -> DeltaRequest | SotwRequest:
+    """Return the request as a value. Raises RhumbError when a name is too long, or names are too many."""
+    count = (
+        max(len(request.resource_names_subscribe), len(request.initial_resource_versions))
+        if isinstance(request, discovery.DeltaDiscoveryRequest)
+        else len(request.resource_names)
+    )
+    if count > max_names:
+        raise RhumbError(f"{kind.short}: more than {max_names} names on one stream")
     error = request.error_detail.message if request.HasField("error_detail") else None
     if isinstance(request, discovery.DeltaDiscoveryRequest):
         return DeltaRequest(

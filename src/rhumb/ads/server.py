@@ -349,7 +349,8 @@ class AdsServer:
         except RhumbError as error:
             _log.warning("stream ended: %s", error, extra={"peer": stream.caller.address})
             self._observer.refused(str(error))
-            stream.failed = error
+            # Not with what it came from: a cycle would hold the request until a collection.
+            stream.failed = error.with_traceback(None)
         finally:
             stream.wake()
 
@@ -385,7 +386,9 @@ class AdsServer:
         kind = _TYPES.get(request.type_url)
         if kind is None:
             raise RhumbError(f'type "{request.type_url[:200]}" is not served')
-        connection.receive(requests.parse(kind, request, self._settings.max_name_bytes))
+        limits = self._settings
+        parsed = requests.parse(kind, request, limits.max_name_bytes, limits.max_names)
+        connection.receive(parsed)
 
 
 class ClaimError(RhumbError):

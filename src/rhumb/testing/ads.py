@@ -68,7 +68,7 @@ class Link:
     def hear(self, request: requests.Request) -> None:
         """Pass a request to the server."""
         kind = XdsType(request.type_url)
-        self.connection.receive(requests.parse(kind, request, 10_000))
+        self.connection.receive(requests.parse(kind, request, 10_000, 1_000_000))
 
     def next(self) -> Response | None:
         """Take the server's next response; None when it has nothing to say."""
