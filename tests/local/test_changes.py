@@ -48,7 +48,8 @@ def test_a_directory_that_is_not_there_is_told_and_changes_nothing(fresh: Mesh) 
 def test_a_workload_that_comes_restarts_nothing_else(fresh: Mesh) -> None:
     pids, plane = fresh.pids(), fresh.status()["control_plane"]
     fresh.describe(lambda text: text.replace("v2: {", "v3: {environment: {NAME: x}}\n      v2: {"))
-    fresh.up()
+    done = fresh.command("up")
+    assert "started: web-v3.default\n" in done.stderr
     after = fresh.pids()
     assert {name: after[name] for name in pids} == pids
     assert set(after) - set(pids) == {"web-v3"}
@@ -58,8 +59,9 @@ def test_a_workload_that_comes_restarts_nothing_else(fresh: Mesh) -> None:
 def test_another_port_of_the_program_restarts_the_workloads_of_its_service(fresh: Mesh) -> None:
     pids = fresh.pids()
     fresh.describe(lambda text: text.replace("port: 8000}", "port: 8000, targetPort: 8100}"))
-    fresh.up()
+    assert "restarted: web-v1.default, web-v2.default\n" in fresh.command("up").stderr
     after = fresh.pids()
+    assert "no workload has changed\n" in fresh.command("up").stderr
     assert {name for name in pids if after[name] != pids[name]} == {"web-v1", "web-v2"}
     until(lambda: answers(fresh))
 

@@ -1,5 +1,6 @@
 """`rhumb up`: start a local mesh, or bring it up to date."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -28,6 +29,7 @@ CAPTURE = click.option(
     show_default=True,
     help="How traffic gets into the mesh.",
 )
+_DEEDS = ("started", "restarted", "stopped")
 _MODES = {"auto": None, "redirect": Interception.REDIRECT, "none": Interception.NONE}
 
 
@@ -60,17 +62,29 @@ def command(file: Path, capture: str) -> None:
       none      no namespaces: programs call through $HTTP_PROXY
       auto      redirect where the machine allows it, else none, with a notice
     """
-    say(f"starting the mesh of {file} ...")
     mesh = state.of(file)
+    words = "starting the mesh of {} ..." if mesh.pid is None else "the mesh of {} runs already ..."
+    say(words.format(file))
     found = start(file, mesh, capture)
+    for line in _changes(found.get("changes")):
+        say(line)
     tables.workloads(found)
     for line in tables.published(found):
         say(line)
     _tell_problems(mesh)
 
 
+def _changes(found: object) -> Iterator[str]:
+    """Yield what was done to a mesh that ran already."""
+    if not isinstance(found, dict):
+        return
+    done = [f"{word}: {', '.join(found[word])}" for word in _DEEDS if found.get(word)]
+    yield from done or ["no workload has changed"]
+
+
 def _tell_problems(mesh: State) -> None:
     """Say at once what `rhumb status` would: a mesh with mistakes in its files runs, but for these."""
     page = control.call(mesh.control, {"do": "get", "path": sync.FINDINGS})
     for problem in sync.problems(str(page["body"]).encode()):
-        say(problem.text())
+        if problem.level != "info":
+            say(problem.text())

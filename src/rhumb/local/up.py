@@ -40,7 +40,7 @@ def up(
     progress: Callable[[Json], None] = lambda _status: None,
     notice: Callable[[str], None] = lambda _text: None,
 ) -> Json:
-    """Start the mesh of a rhumb.yaml, or bring the running one up to date; return its status.
+    """Start the mesh of a rhumb.yaml, or bring the running one up to date; return its status and "changes".
 
     `capture` None: in namespaces, else without capture, which `notice` is told. Raises RhumbError: the
     file is wrong, Envoy cannot run, a port is taken, no namespaces, something does not start.
@@ -49,8 +49,8 @@ def up(
     with state.locked():
         if _runs(state):
             _check_capture(state, capture)
-            _apply(wanted, state)
-            return wait_ready(state, progress)
+            changes = _apply(wanted, state)
+            return {**wait_ready(state, progress), "changes": changes}
         binary.check(binary.find("", from_environment()))
         start = partial(_started, wanted, file, state, with_parent=with_parent, progress=progress)
         reason = linux.reason_without_namespaces() if capture is not Interception.NONE else ""
@@ -102,12 +102,15 @@ def _runs(state: State) -> bool:
     return not failed
 
 
-def _apply(wanted: Topology, state: State) -> None:
-    """Bring a running mesh up to date; ports that are new are opened here, in the host's network."""
+def _apply(wanted: Topology, state: State) -> Json:
+    """Bring a running mesh up to date; ports that are new are opened here, in the host's network.
+
+    Returns the workloads that were "started", "restarted" and "stopped".
+    """
     found = control.call(state.control, {"do": "status"}).get("published")
     sockets = published(wanted, without=found if isinstance(found, list) else ())
     try:
-        control.call(
+        return control.call(
             state.control,
             {"do": "apply", "sockets": list(sockets)},
             [one.fileno() for one in sockets.values()],
