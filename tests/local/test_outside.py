@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import dns.message
+import dns.rcode
 import dns.rdatatype
 import pytest
 from tests.local.mesh import Mesh, free_port, needs_namespaces, until
@@ -38,6 +39,22 @@ def asking(**options: list[tuple[str, int]]) -> Iterator[Outside]:
     answering.join(5)
     assert not answering.is_alive()
     theirs.close()
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_the_meshs_own_names_are_asked_of_nobody_else(allowed: bool) -> None:
+    query = dns.message.make_query("gone.default.svc.cluster.local", "A").to_wire()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        outside = Outside(ours)
+        outside.allowed = allowed
+        for tcp in (False, True):
+            found = asyncio.run(outside.resolve(query, tcp))
+            assert found is not None
+            assert dns.message.from_wire(found).rcode() is dns.rcode.NXDOMAIN
+        theirs.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
 
 
 def test_sockets_come_from_the_host_process_each_to_who_asked() -> None:

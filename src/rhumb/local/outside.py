@@ -15,6 +15,7 @@ from itertools import count
 
 import dns.exception
 import dns.message
+import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
@@ -22,6 +23,7 @@ from rhumb.agent.dns_upstream import Server, Upstream
 from rhumb.agent.redirect import Chain, Match, Rule
 from rhumb.base.tasks import Nursery
 from rhumb.local import addresses
+from rhumb.local.ground import DOMAIN
 from rhumb.local.host import KINDS, REQUEST
 from rhumb.local.relay import Relay
 
@@ -116,13 +118,14 @@ class Outside:
 
     async def resolve(self, query: bytes, tcp: bool) -> bytes | None:
         """Ask the host's resolvers; None when nobody answers or none may be asked."""
-        if not self.allowed:
-            return None
-        return _own(query) or await self._ask(query, tcp)
+        own = _own(query, allowed=self.allowed)
+        if own is not None or not self.allowed:
+            return own
+        return await self._ask(query, tcp)
 
 
-def _own(query: bytes) -> bytes | None:
-    """Answer for the host's own name."""
+def _own(query: bytes, *, allowed: bool) -> bytes | None:
+    """Answer for the host's own name, and for the mesh's domain: whom it does not know nobody knows."""
     try:
         asked = dns.message.from_wire(query)
     except dns.exception.DNSException:
@@ -130,7 +133,12 @@ def _own(query: bytes) -> bytes | None:
     if len(asked.question) != 1:
         return None
     (question,) = asked.question
-    if question.name.to_text(omit_final_dot=True).lower() != HOST_NAME:
+    name = question.name.to_text(omit_final_dot=True).lower()
+    if name.endswith(f".{DOMAIN}"):
+        answer = dns.message.make_response(asked, recursion_available=True)
+        answer.set_rcode(dns.rcode.NXDOMAIN)
+        return answer.to_wire()
+    if name != HOST_NAME or not allowed:
         return None
     answer = dns.message.make_response(asked, recursion_available=True)
     if question.rdtype == dns.rdatatype.A:
