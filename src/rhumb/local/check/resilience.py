@@ -56,7 +56,7 @@ def _abort(bench: Bench) -> Verdict:
 
 def _timeout(bench: Bench) -> Verdict:
     """The page asks twice, half a second each; without the timeout it would show stars after 2 s."""
-    seen = bench.gateway.ask(3)
+    seen = bench.gateway.at_once(3, 3)
     sorry = sum("reviews" in s.lacks for s in seen)
     quickest, slowest = min(s.seconds for s in seen), max(s.seconds for s in seen)
     good = sorry == len(seen) and quickest > 0.95 and slowest < 2
@@ -151,7 +151,7 @@ def _unhealthy(bench: Bench) -> Verdict:
 
 
 SCENARIOS: Mapping[str, Scenario] = {
-    "fault-delay": Scenario(test=_delay),
+    "fault-delay": Scenario(test=_delay, connections=8),
     "fault-delay-rare": Scenario(test=_rare_delay),
     "fault-abort": Scenario(test=_abort, spoils=frozenset({"ratings"})),
     "timeout": Scenario(test=_timeout, spoils=frozenset({"reviews"}), connections=8),
