@@ -14,6 +14,7 @@ from rhumb.registry import kubernetes
 from rhumb.registry.catalog import Catalog, ServiceKey
 from rhumb.registry.conflicts import contributing, ports_of
 from rhumb.registry.workloads import Entry, selects
+from rhumb.snapshot import own_config
 from rhumb.snapshot.view import Capabilities, Instance, View
 
 
@@ -39,6 +40,7 @@ def view(proxy: Proxy, catalog: Catalog, domain: str) -> View:
         cluster=proxy.cluster or (known.cluster if known else ""),
         interception=proxy.interception,
         node=_node(proxy, own) if catalog.node_local else "",
+        proxy_config=own_config.shaping(proxy.metadata),
         instances=instances,
         capabilities=capabilities(proxy.metadata, proxy.addresses),
     )

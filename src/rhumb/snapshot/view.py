@@ -79,6 +79,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     address: str = ""
     """The workload's own address, and only where its Sidecar has ingress listeners without `bind`:
     they are named by it, and bound to it. Empty: the wildcard."""
+    proxy_config: str = ""
+    """What the proxy says of its own ProxyConfig (`rhumb.snapshot.own_config`); empty: the mesh's counts."""
     instances: tuple[Instance, ...] = ()
     patches: tuple[PatchRef, ...] = ()
     """Those of EnvoyFilters that are for this proxy, in the order in which they apply."""

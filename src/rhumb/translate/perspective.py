@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from rhumb.base import hosts
 from rhumb.model.kinds.destination_rule import ConsistentHash, DestinationRule, TrafficPolicy
+from rhumb.model.kinds.proxy_config import ProxyConfig
 from rhumb.model.service import Registry, Service
+from rhumb.snapshot import own_config
 from rhumb.snapshot.snapshot import Mesh, Scope, Snapshot
 from rhumb.snapshot.view import View
 from rhumb.translate.traffic_policy import BY_CLIENT
@@ -29,6 +31,12 @@ class Perspective:
     def mesh(self) -> Mesh:
         """Return the mesh-wide settings."""
         return self.snapshot.mesh
+
+    @property
+    def proxy_config(self) -> ProxyConfig:
+        """Return what the proxy brings, else what the mesh says of all proxies."""
+        own = own_config.read(self.view.proxy_config) if self.view.proxy_config else None
+        return own or self.mesh.config.default_config or ProxyConfig()
 
     def rule(self, service: Service) -> DestinationRule | None:
         """Return the DestinationRule in force for a service."""

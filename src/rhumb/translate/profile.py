@@ -1,4 +1,4 @@
-"""MeshConfig's defaultConfig on HTTP: headers that proxies add, and limits of connections to them."""
+"""ProxyConfig on HTTP (the mesh's defaultConfig, or what a proxy brings): headers that proxies add, and limits of connections to them."""
 
 import msgspec
 
@@ -48,10 +48,8 @@ EDGE_BUFFER_BYTES = 32_768
 
 
 def managed(seen: Perspective, made: HttpConnectionManager) -> HttpConnectionManager:
-    """Return a connection manager as the mesh's proxyHeaders and connectionSettings want it."""
-    config = seen.mesh.config.default_config
-    if config is None:
-        return made
+    """Return a connection manager as proxyHeaders and connectionSettings want it."""
+    config = seen.proxy_config
     if config.proxy_headers is not None:
         made = _with_headers(made, config.proxy_headers, is_sidecar=seen.view.role is Role.SIDECAR)
     if config.connection_settings is not None:
@@ -63,8 +61,7 @@ def managed(seen: Perspective, made: HttpConnectionManager) -> HttpConnectionMan
 
 def buffer_bytes(seen: Perspective) -> int:
     """Return how much a gateway's listener holds of one connection; 0: as Envoy has it."""
-    config = seen.mesh.config.default_config
-    settings = config.connection_settings if config is not None else None
+    settings = seen.proxy_config.connection_settings
     if settings is None:
         return 0
     said = settings.listener_per_connection_buffer_limit_bytes
@@ -74,9 +71,8 @@ def buffer_bytes(seen: Perspective) -> int:
 
 
 def routed(seen: Perspective, made: RouteConfiguration) -> RouteConfiguration:
-    """Return a route configuration as the mesh's proxyHeaders want it."""
-    config = seen.mesh.config.default_config
-    headers = config.proxy_headers if config is not None else None
+    """Return a route configuration as proxyHeaders want it."""
+    headers = seen.proxy_config.proxy_headers
     if headers is None:
         return made
     counts = headers.attempt_count is None or not headers.attempt_count.disabled

@@ -86,8 +86,7 @@ def gateway_http(
     seen: Perspective, *, stat_prefix: str, rds: str, protocol: Protocol
 ) -> HttpConnectionManager:
     """Return the connection manager of a gateway server: the first hop that can be trusted."""
-    config = seen.mesh.config.default_config
-    topology = (config.gateway_topology if config else None) or GatewayTopology()
+    topology = seen.proxy_config.gateway_topology or GatewayTopology()
     made = HttpConnectionManager(
         stat_prefix=stat_prefix,
         direction=Direction.OUTBOUND,

@@ -49,8 +49,7 @@ def _listener(seen: Perspective, bind: str, port: int, servers: list[Served]) ->
     chains = tuple(_chains(seen, name, servers))
     if not chains:
         return None
-    config = seen.mesh.config.default_config
-    topology = config.gateway_topology if config else None
+    topology = seen.proxy_config.gateway_topology
     before = []
     if topology is not None and topology.proxy_protocol is not None:
         before.append(ListenerFilter(ListenerFilterKind.PROXY_PROTOCOL))
