@@ -9,11 +9,11 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 ARGS   ?=
 
-.PHONY: demo test lint types stubs format bench lock docs clean help
+.PHONY: demo test lint types stubs format bench bench-full lock docs clean help
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 demo: $(VENV)/run.stamp ## Run the Bookinfo sample as a mesh (ARGS=--check: every scenario once)
 	@$(BIN)/rhumb demo $(ARGS)
@@ -37,6 +37,9 @@ format: $(VENV)/dev.stamp ## Format the code
 	$(BIN)/ruff format .
 
 bench: $(VENV)/dev.stamp ## Run the benchmarks (ratios to a peer measured in the same run)
+	@$(BIN)/python -m benchmarks --quick $(ARGS)
+
+bench-full: $(VENV)/dev.stamp ## Run the benchmarks at full length
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(VENV)/dev.stamp ## Regenerate the reference pages

@@ -4,10 +4,18 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from benchmarks.controlplane import run as controlplane
+from benchmarks.controlplane import stress
 from benchmarks.dataplane import run as dataplane
 from benchmarks.report import Report, as_json, as_text
 
 SCENARIOS: Mapping[str, Callable[[bool], Report]] = {
+    "controlplane": lambda quick: controlplane.run(
+        sizes=controlplane.SHORT if quick else controlplane.LONG
+    ),
+    "controlplane-stress": lambda quick: (
+        stress.run() if quick else stress.run(proxies=500, churn_s=60, kills=20)
+    ),
     "dataplane": lambda quick: dataplane.run(rounds=3 if quick else 9, seconds=2 if quick else 3),
 }
 

@@ -15,7 +15,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Delt
 from benchmarks.controlplane import servers
 from benchmarks.controlplane.changes import change, quiet
 from benchmarks.controlplane.mesh import Mesh, replace
-from benchmarks.controlplane.proxies import CDS, METHOD, Call, Proxy, connected, node
+from benchmarks.controlplane.proxies import CDS, METHOD, Call, Proxy, connected, node, raw_streams
 from benchmarks.controlplane.servers import Server
 from benchmarks.report import Report, Row
 
@@ -68,13 +68,15 @@ async def _idle(mesh: Mesh, server: Server, count: int) -> list[Row]:
         async with connected(server.target, nodes) as more:
             await quiet(more)
             held = (server.rss_mib - memory) * 1024 / count
+            sizes = [p.bytes // max(p.responses, 1) for p in more]
+            bare = await _bare(count, more[0].responses, sum(sizes) // count)
         versions = [{kind: dict(names) for kind, names in p.held.items()} for p in proxies]
     cpu = server.cpu_ms
     async with connected(server.target, nodes, brings=versions) as proxies:
         again = server.cpu_ms - cpu
         sent = sum(p.bytes for p in proxies)
     return [
-        Row(what="an idle proxy", value=held, unit="KiB", at_most=60),
+        Row(what="an idle proxy", value=held, unit="KiB", peer="bare stream", ratio=held / bare),
         Row(what="a proxy connects", value=first / count, unit="ms CPU"),
         Row(
             what="a proxy returns, nothing new",
@@ -85,6 +87,17 @@ async def _idle(mesh: Mesh, server: Server, count: int) -> list[Row]:
         ),
         Row(what="sent to one that returns", value=sent / count, unit="B"),
     ]
+
+
+async def _bare(count: int, responses: int, size: int) -> float:
+    """Return the KiB that a stream costs a bare server that has sent as much over it."""
+    nodes = [Node()] * count
+    with servers.floor() as server:
+        server.say(" ".join([str(size)] * responses))
+        async with raw_streams(server.target, nodes, responses):
+            memory = server.rss_mib
+            async with raw_streams(server.target, nodes, responses):
+                return max((server.rss_mib - memory) * 1024 / count, 1.0)
 
 
 async def _churn(
