@@ -31,6 +31,9 @@ _TRIES = 3
 """An Envoy that has ended so often before it was ready is given up: the mesh does not start."""
 
 
+Json = dict[str, object]
+
+
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What all workloads of a mesh share."""
 
@@ -310,8 +313,34 @@ def _probe(found: ReadinessProbe | None, seat: Seat) -> Probe | None:
     return msgspec.structs.replace(probe, **moved)
 
 
-def pids(member: Member) -> dict[str, int | None]:
-    """Return the processes of a workload."""
+async def row(member: Member) -> Json:
+    """Return what `rhumb ps` shows of a workload, and more."""
+    plan = member.plan
+    found: Json = {
+        "name": plan.name,
+        "namespace": plan.namespace,
+        "service": plan.service,
+        "version": dict(plan.labels).get("version", ""),
+        "address": member.seat.address,
+        "ports": {str(port): found for port, found in member.seat.received.items()},
+        "admin": member.seat.ports.admin,
+        "gateway": plan.gateway,
+        "application": member.application.state() if member.application else "",
+        "ready": member.ready,
+        "without_traffic": member.without_traffic,
+        "publish": [
+            {"address": p.address, "host_port": p.host_port, "port": p.port} for p in plan.publish
+        ],
+        "pids": _pids(member),
+    }
+    if member.sidecar is not None:
+        proxy = await member.sidecar.status()
+        found |= {"proxy": proxy.state, "proxy_ready": proxy.ready, "why": proxy.why}
+        found["proxy_restarts"] = proxy.restarts
+    return found
+
+
+def _pids(member: Member) -> Json:
     return {
         "application": member.application.pid if member.application else None,
         "envoy": member.sidecar.envoy.pid if member.sidecar else None,

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,13 +27,13 @@ from rhumb.base.tasks import Nursery
 from rhumb.ca.active import CertificateAuthority
 from rhumb.ca.settings import CaSettings
 from rhumb.ca.tokens import TokenBook
-from rhumb.local import addresses, programs, resources, topology
+from rhumb.local import addresses, orphans, programs, resources, topology
 from rhumb.local.addresses import next_address
 from rhumb.local.control_server import Caller, ControlServer
 from rhumb.local.ground import Ground, UnfitError
 from rhumb.local.guests import Guests
 from rhumb.local.hearing import heard
-from rhumb.local.members import Member, Surroundings, pids
+from rhumb.local.members import Member, Surroundings, row
 from rhumb.local.plane import ControlPlane
 from rhumb.local.published import Published
 from rhumb.local.resources import Seated
@@ -44,7 +44,6 @@ _log = logging.getLogger(__name__)
 
 _TOKEN_LIFE = timedelta(minutes=10)
 _READY_S = 60.0
-_REAP_S = 1.0
 _SERVE_S = 3.0
 _MAX_DUMP = 512 * 1024 * 1024
 """Bytes of an answer of Envoy's admin interface."""
@@ -89,7 +88,7 @@ class Supervisor:
         listening.listen(64)
         self._nursery.start("control", ControlServer(listening, self._answer).run())
         self._nursery.start("garbage", collect_here())
-        self._nursery.start("reap", self._reap())
+        self._nursery.start("reap", orphans.reap())
         self._nursery.start("start", self._start())
         try:
             await self._stop.wait()
@@ -339,23 +338,8 @@ class Supervisor:
             "control_plane": self._plane.pid,
             "capture": self._state.capture.value.lower(),
             "published": self._published.names,
-            "workloads": [await _row(member) for member in list(self._members.values())],
+            "workloads": [await row(member) for member in list(self._members.values())],
         }
-
-    async def _reap(self) -> None:
-        """Collect the zombies of programs that lost their parent: process 1 inherits them.
-
-        Our own children are waited for elsewhere, at once: what is still there at the next look
-        is nobody's.
-        """
-        before: set[int] = set()
-        while True:
-            await asyncio.sleep(_REAP_S)
-            found = set(_zombies())
-            for pid in found & before:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - returns at once
-            before = found
 
     async def _end(self) -> None:
         await self._guests.stop()
@@ -375,40 +359,6 @@ def _service_of(plan: WorkloadPlan, topology: Topology) -> ServicePlan | None:
 
 def _name(member: Member) -> tuple[str, str]:
     return member.plan.name, member.plan.namespace
-
-
-async def _row(member: Member) -> Json:
-    plan = member.plan
-    row: Json = {
-        "name": plan.name,
-        "namespace": plan.namespace,
-        "service": plan.service,
-        "version": dict(plan.labels).get("version", ""),
-        "address": member.seat.address,
-        "ports": {str(port): found for port, found in member.seat.received.items()},
-        "admin": member.seat.ports.admin,
-        "gateway": plan.gateway,
-        "application": member.application.state() if member.application else "",
-        "ready": member.ready,
-        "without_traffic": member.without_traffic,
-        "publish": [
-            {"address": p.address, "host_port": p.host_port, "port": p.port} for p in plan.publish
-        ],
-        "pids": pids(member),
-    }
-    if member.sidecar is not None:
-        found = await member.sidecar.status()
-        row |= {"proxy": found.state, "proxy_ready": found.ready, "why": found.why}
-        row["proxy_restarts"] = found.restarts
-    return row
-
-
-def _zombies() -> Iterator[int]:
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError):
-            fields = path.read_text().rpartition(")")[2].split()
-            if fields[0] == "Z" and int(fields[1]) == os.getpid():
-                yield int(path.parent.name)
 
 
 def main(state: State, ground: Ground) -> int:
