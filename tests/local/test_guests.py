@@ -135,3 +135,28 @@ def test_down_ends_programs_of_terminals() -> None:
             assert mesh.command("down").returncode == 0
             assert process.wait(20) != 0
         assert mesh.processes() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("rhumb exec cl", {"client-v1"}),
+        ("rhumb logs ", {"web", "client"}),
+        ("rhumb run --service w", {"web"}),
+    ],
+)
+def test_shells_complete_what_runs(mesh: Mesh, words: str, offered: set[str]) -> None:
+    asked = {
+        "_RHUMB_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    done = subprocess.run(
+        mesh.argv(),
+        env={**mesh.environment, **asked},
+        cwd=mesh.home,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert {line.partition(",")[2] for line in done.stdout.splitlines()} == offered
