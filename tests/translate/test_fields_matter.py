@@ -170,6 +170,7 @@ MESH: Mapping[str, object] = {
     "defaultInboundHttpRetryPolicy": {"attempts": 7},
     "defaultTrafficPolicy": {"connectionPool": {"tcp": {"maxConnections": 3}}},
     "meshMTLS": {"minProtocolVersion": "TLSV1_3"},
+    "discoverySelectors": [{"matchLabels": {"kubernetes.io/metadata.name": "far"}}],
     "inboundClusterStatName": "%SERVICE%_%SERVICE_PORT_NAME%",
     "outboundClusterStatName": "%SERVICE_FQDN%_%SUBSET_NAME%_%SERVICE_PORT%",
     "tlsDefaults": {"ecdhCurves": ["P-256"]},

@@ -15,6 +15,7 @@ from rhumb.registry import join
 from rhumb.registry.catalog import Catalog
 from rhumb.snapshot import affects, instances, secrets
 from rhumb.snapshot.affects import Impact
+from rhumb.snapshot.discovery import discovered
 from rhumb.snapshot.envoy_filters import EnvoyFilters
 from rhumb.snapshot.gateways import Gateways
 from rhumb.snapshot.labels import MentionedLabels
@@ -194,13 +195,21 @@ def build(previous: World, resources: ResourceSet, changes: Changes) -> World:
     `changes` are the differences between `previous.resources` and `resources`.
     """
     mesh = previous.mesh
-    if any((key.group, key.kind) == (MESH, "MeshConfig") for key in changes.keys):
+    if mesh.config.discovery_selectors or _is_of_mesh(changes):
         fresh = mesh_of(resources, previous.home, mesh.domain)
+        if fresh.config.discovery_selectors:
+            always = (previous.home, fresh.root_namespace)
+            selectors = fresh.config.discovery_selectors
+            return _rebuilt(previous, discovered(resources, selectors, always), changes, fresh)
         if fresh.config != mesh.config:
             return _rebuilt(previous, resources, changes, fresh)
     known = previous.resources, resources
     indexes, impact = _following(previous.indexes, mesh, known, changes)
     return World(previous.version + 1, resources, previous.home, mesh, indexes, impact)
+
+
+def _is_of_mesh(changes: Changes) -> bool:
+    return any((key.group, key.kind) == (MESH, "MeshConfig") for key in changes.keys)
 
 
 def _rebuilt(previous: World, resources: ResourceSet, changes: Changes, mesh: Mesh) -> World:

@@ -22,6 +22,7 @@ from rhumb.model.kinds.proxy_config import (
     ServerHeader,
     SetClientCertDetails,
 )
+from rhumb.model.kinds.selector import LabelSelector, LabelSelectorRequirement
 from rhumb.model.kinds.sidecar import (
     EgressListener,
     IngressListener,
@@ -56,7 +57,7 @@ _MESH_CONFIG = (
         "defaultVirtualServiceExportTo defaultDestinationRuleExportTo rootNamespace "
         "localityLbSetting dnsRefreshRate h2UpgradePolicy pathNormalization "
         "defaultHttpRetryPolicy defaultInboundHttpRetryPolicy defaultTrafficPolicy meshMTLS "
-        "tlsDefaults inboundClusterStatName outboundClusterStatName",
+        "tlsDefaults inboundClusterStatName outboundClusterStatName discoverySelectors",
         hboneIdleTimeout=warned("has no effect: tunnels of HBONE are not served"),
         enableTracing=warned("has no effect yet: proxies report no spans", values=("true",)),
         enableEnvoyAccessLogService=warned(
@@ -80,7 +81,6 @@ _MESH_CONFIG = (
             "has no effect, as in Istio: certificates are always verified", "remove it"
         ),
         ca=warned("has no effect: certificates are signed by the mesh's own authority"),
-        discoverySelectors=warned("has no effect: all namespaces are read"),
         serviceEntryVisibility=warned("has no effect: exportTo alone decides"),
     )
     | _each(_NO_INGRESS, "ingressClass ingressService ingressControllerMode ingressSelector")
@@ -122,6 +122,8 @@ TABLE: Table = {
         certSigners=warned("has no effect: the root is trusted for every signer"),
         trustDomains=warned("has no effect: the root is trusted for every trust domain"),
     ),
+    LabelSelector: message("matchLabels matchExpressions"),
+    LabelSelectorRequirement: message("key operator values"),
     MeshTls: message("minProtocolVersion ecdhCurves cipherSuites"),
     DefaultTrafficPolicy: message("connectionPool outlierDetection"),
     PathNormalization: message("normalization"),
