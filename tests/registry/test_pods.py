@@ -339,7 +339,12 @@ spec: {address: "%s", labels: {app: web}, ports: {web: 88}}
 """
     socket = entry.replace(", ports: {web: 88}", "") % ("socket", "unix:///run/x.sock")
     texts = (SERVICE, entry % ("named", "vm.example.com"), socket)
-    assert {e[0] for e in ends(catalog(*texts))} == {"unix:///run/x.sock"}
+    alone = catalog(*texts)
+    assert {e[0] for e in ends(alone)} == {"unix:///run/x.sock"}
+    (finding,) = alone.findings
+    assert finding.key is not None
+    assert finding.key.name == "named"
+    assert '"vm.example.com" is no endpoint of web.a.svc.cluster.local' in finding.message
     resolved = """
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry

@@ -54,11 +54,14 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Services for which it matters on which Node a client is."""
     conflicts: Mapping[str, tuple[Finding, ...]] = {}
     """By host name."""
+    left_out: Mapping[ServiceKey, tuple[Finding, ...]] = {}
+    """Workloads that a service selects and cannot use."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Return what objects say of each other, sorted by host name."""
-        return tuple(f for host in sorted(self.conflicts) for f in self.conflicts[host])
+        fights = (f for host in sorted(self.conflicts) for f in self.conflicts[host])
+        return (*fights, *(f for key in sorted(self.left_out) for f in self.left_out[key]))
 
     def workload_at(self, address: str) -> Workload | None:
         """Return the workload with an address: the oldest entry or Pod, else an inline endpoint."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from rhumb.model.endpoint import Endpoint, Health, Locality
+from rhumb.model.finding import Finding, Level
 from rhumb.model.resource import Resource
 from rhumb.model.service import Registry
 from rhumb.registry import conflicts, entries, kubernetes, slices
@@ -45,6 +46,35 @@ def endpoints(claims: tuple[Claim, ...], around: Surroundings) -> tuple[Endpoint
     found = [e for e in found if usable(e.address)]
     unique = {(e.address, e.port, e.service_port, e.hostname): e for e in reversed(found)}
     return tuple(unique[key] for key in sorted(unique))
+
+
+def left_out(claims: tuple[Claim, ...], around: Surroundings) -> tuple[Finding, ...]:
+    """Return what to say of selected workloads whose address the service cannot use."""
+    service = conflicts.merged(claims)
+    usable = entries.usable(service.resolution)
+    selectors = dict.fromkeys(c.service.selector for c in conflicts.contributing(claims))
+    return tuple(
+        Finding(
+            level=Level.WARNING,
+            message=f'"{one.address}" is no endpoint of {service.hostname}: {_why(one.address)}',
+            fix=_FIX,
+            field="spec.address",
+            key=one.resource.key,
+            location=one.resource.line_of("spec.address"),
+        )
+        for selector in selectors
+        for one in around.select(selector)
+        if one.address and not usable(one.address)
+    )
+
+
+_FIX = "select it by a ServiceEntry with resolution DNS for names, STATIC for addresses and sockets"
+
+
+def _why(address: str) -> str:
+    if address.startswith(entries.UNIX):
+        return "a socket is not found by name resolution"
+    return "it is a name, and the service takes addresses and sockets only"
 
 
 def _of_kubernetes(claim: Claim, around: Surroundings) -> list[Endpoint]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from rhumb.model.endpoint import Locality
+from rhumb.model.finding import Finding
 from rhumb.model.kinds import kubernetes as k8s
 from rhumb.model.kinds.pod import Pod
 from rhumb.model.kinds.table import CORE, DISCOVERY, NETWORKING
@@ -96,6 +97,7 @@ class _Step:
         self._selecting = dict(previous.selecting)
         self._given = previous.given
         self._conflicts = dict(previous.conflicts)
+        self._left_out = previous.left_out
         self._defined: set[ServiceKey] = set()
         """Their claims changed."""
         self._selected: set[ServiceKey] = set()
@@ -205,6 +207,7 @@ class _Step:
             claims = self._claims.get(key, ())
             before = self._endpoints.get(key, ())
             after = gather.endpoints(claims, self._around(key)) if claims else ()
+            self._tell(key, gather.left_out(claims, self._around(key)) if claims else ())
             if after == before:
                 continue
             if after:
@@ -216,6 +219,12 @@ class _Step:
                 {a for e in before for a in e.addresses},
                 {a for e in after for a in e.addresses},
             )
+
+    def _tell(self, key: ServiceKey, findings: tuple[Finding, ...]) -> None:
+        if findings:
+            self._left_out = {**self._left_out, key: findings}
+        elif key in self._left_out:
+            self._left_out = {k: f for k, f in self._left_out.items() if k != key}
 
     def result(self) -> tuple[Catalog, Touched]:
         """Return the catalog; maps that did not change are the previous ones."""
@@ -247,6 +256,7 @@ class _Step:
             node_local=(old.node_local - services)
             | {k for k in services if k in self._services and _by_node(self._services[k])},
             conflicts=self._conflicts,
+            left_out=self._left_out,
         )
         return catalog, Touched(services=services, endpoints=endpoints)
 
