@@ -61,6 +61,13 @@ def spki(certificate: bytes) -> str:
     return b64encode(sha256(spelled).digest()).decode()
 
 
+def identities(certificate: bytes) -> list[str]:
+    """Return the URIs that a certificate, as DER, is for."""
+    found = x509.load_der_x509_certificate(certificate).extensions
+    names = found.get_extension_for_class(x509.SubjectAlternativeName).value
+    return names.get_values_for_type(x509.UniformResourceIdentifier)
+
+
 def secret(name: str, **content: bytes) -> str:
     """Write a Secret; keys have `_` for the dot."""
     data = "".join(f", {k.replace('_', '.')}: {b64encode(v).decode()}" for k, v in content.items())

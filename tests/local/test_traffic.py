@@ -11,8 +11,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.local.certificates import Authority, secret, spki
+from tests.local.certificates import Authority, identities, secret, spki
 from tests.local.mesh import Json, Mesh, free_port, needs_namespaces, until
+from tests.local.outsider import outside
 
 pytestmark = [
     pytest.mark.e2e,
@@ -77,11 +78,12 @@ services:
     labels: {{istio-locality: east.1}}
 gateways:
   ingressgateway:
-    publish: ["{port}:80", "{tls}:443"]
+    publish: ["{port}:80", "{tls}:443", "{through}:15443"]
 config: mesh
 """
 NAMES = ("joe", "jane")
 ROUTES = Path(__file__).with_name("traffic.yaml")
+OUTSIDE = Path(__file__).with_name("traffic_outside.yaml")
 
 
 class Answer(msgspec.Struct):
@@ -103,7 +105,7 @@ class Routed(Mesh):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tls_port = free_port()
+        self.tls_port, self.through = free_port(), free_port()
         self.authority = Authority("servers")
         self.clients = Authority("clients")
         (self.home / "app.py").write_text(APP)
@@ -124,7 +126,11 @@ class Routed(Mesh):
         self.write("listed.yaml", both)
         self.file.write_text(
             DESCRIPTION.format(
-                python=sys.executable, directory=self.home, port=self.port, tls=self.tls_port
+                python=sys.executable,
+                directory=self.home,
+                port=self.port,
+                tls=self.tls_port,
+                through=self.through,
             )
         )
 
@@ -151,11 +157,13 @@ class Routed(Mesh):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         return _ask(connection, path, host, method, headers)
 
-    def call(self, path: str, host: str = "web", **headers: str) -> Answer:
+    def call(self, path: str, host: str = "web", port: int = 80, **headers: str) -> Answer:
         """Let the client call a service of the mesh."""
         spelled = {name.replace("_", "-"): value for name, value in headers.items()}
-        wanted = json.dumps({"host": host, "headers": spelled})
+        wanted = json.dumps({"host": host, "port": port, "headers": spelled})
         found = self.ask(path, host="client.example.com", headers={"x-call": wanted})
+        if found.status != 200:  # the client had nobody to ask
+            return found
         return msgspec.json.decode(found.body, type=Answer)
 
     def secure(self, name: str, *, certificate: tuple[str, str] | None = None) -> ssl.SSLSocket:
@@ -376,3 +384,55 @@ def test_a_certificate_is_replaced_and_no_connection_dropped(mesh: Routed) -> No
         until(is_renewed)
         assert _over(before, "one.example.com").status == 200
         assert "renewed.example.com" not in _names(before)
+
+
+def test_the_way_out(mesh: Routed) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*mesh.authority.files(mesh.home, "outside", "outside.example"))
+    context.load_verify_locations(cadata=mesh.clients.pem.decode())
+    context.verify_mode = ssl.CERT_OPTIONAL
+    (mesh.home / "servers.pem").write_bytes(mesh.authority.pem)
+    certificate, key = (Path(path).read_bytes() for path in mesh.joe)
+    joe = secret("joe", cert=certificate, key=key, cacert=mesh.authority.pem)
+    mesh.write("joe.yaml", joe)
+    with outside() as plain, outside(context) as secure:
+        spelled = {"HOME": str(mesh.home), "PLAIN": str(plain.port), "SECURE": str(secure.port)}
+        text = OUTSIDE.read_text()
+        for name, value in spelled.items():
+            text = text.replace(name, value)
+        mesh.write("outside.yaml", text)
+
+        def reach(name: str, port: int = 80) -> Json:
+            found = mesh.call("/x", f"{name}.outside.example", port)
+            return found.said if found.status == 200 else {"status": found.status}
+
+        until(lambda: "path" in reach("simple"))
+        until(lambda: "path" in reach("selected"))  # once its secret is there
+        found = {host: reach(host) for host in ("simple", "unchecked", "mutual", "selected")}
+        assert [(each["sni"], each.get("client")) for each in found.values()] == [
+            ("simple.outside.example", None),
+            ("hidden.example", None),
+            ("outside.example", ["jane.example.com"]),
+            ("outside.example", ["joe.example.com"]),
+        ]
+        assert [reach(host) for host in ("misnamed", "distrusted")] == [{"status": 503}] * 2
+        assert [reach(host)["proxy"] for host in ("first", "second")] == ["V1", "V2"]
+        assert reach("forwarder", 9000)["tunnel"] == "CONNECT far.example:8443"
+
+
+def test_other_clusters_come_in_by_the_name_of_the_service(mesh: Routed) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["istio"])
+
+    def who(sni: str) -> list[str]:
+        plain = socket.create_connection(("127.0.0.1", mesh.through), timeout=10)
+        with context.wrap_socket(plain, server_hostname=sni) as made:
+            return identities(made.getpeercert(binary_form=True) or b"")
+
+    assert who("outbound_.80_._.web.default.svc.cluster.local") == [
+        "spiffe://cluster.local/ns/default/sa/web"
+    ]
+    assert "/sa/client" in who("outbound_.80_._.client.default.svc.cluster.local")[0]
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        who("outbound_.81_._.web.default.svc.cluster.local")
