@@ -34,7 +34,7 @@ _MODES = {"auto": None, "redirect": Interception.REDIRECT, "none": Interception.
 
 
 def start(file: Path, found: State, capture: str, *, with_parent: bool = False) -> tables.Json:
-    """Start a mesh as --capture says, and tell of what it then lacks."""
+    """Start a mesh as --capture says, and tell of what it lacks; or bring up to date one that runs."""
     status = up.up(
         file,
         found,
@@ -42,7 +42,7 @@ def start(file: Path, found: State, capture: str, *, with_parent: bool = False) 
         with_parent=with_parent,
         notice=lambda text: say(f"{click.style('notice', fg='yellow')}: {text}"),
     )
-    if found.capture is Interception.NONE:
+    if found.capture is Interception.NONE and "changes" not in status:
         for line in LOST:
             say(line)
     return status
