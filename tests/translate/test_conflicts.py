@@ -146,3 +146,31 @@ def test_tcp_at_one_place_goes_to_the_older_service(address: str, how: str) -> N
 )
 def test_what_can_be_told_apart_is_no_conflict(one: str, other: str) -> None:
     assert told(one, other) == []
+
+
+def called(name: str, created: str, protocol: str, port: int = 80) -> str:
+    return f"""
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: default, {created}}}
+spec:
+  clusterIP: 10.2.2.{len(name)}
+  selector: {{app: x}}
+  ports: [{{name: {protocol}, port: {port}, targetPort: 8080}}]
+"""
+
+
+WORKLOAD = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: w, namespace: default}
+spec: {address: 10.0.0.7, labels: {app: x}, serviceAccount: x}
+"""
+
+
+def test_a_port_of_a_workload_speaks_as_the_older_service_says() -> None:
+    ((who, field, what),) = told(called("late", NEW, "tcp"), called("early", OLD, "http"), WORKLOAD)
+    assert (who, field) == ("Service default/late", "spec.ports[0]")
+    assert "its workloads take port 8080 as HTTP: early.default.svc.cluster.local" in what
+    assert told(called("late", NEW, "http"), called("early", OLD, "http"), WORKLOAD) == []
+    assert told(called("late", NEW, "tcp"), called("early", OLD, "http")) == []

@@ -8,7 +8,7 @@ from rhumb.model.kinds.sidecar import Sidecar
 from rhumb.model.kinds.table import NETWORKING
 from rhumb.model.proxy import Role
 from rhumb.model.resource import Resource
-from rhumb.model.service import Service
+from rhumb.model.service import Port, Service
 from rhumb.snapshot import names
 from rhumb.snapshot.build import World
 from rhumb.snapshot.snapshot import Routing
@@ -27,6 +27,7 @@ def findings(world: World) -> tuple[Finding, ...]:
         *_virtual_services(world),
         *_destination_rules(world),
         *_listeners(world),
+        *_workload_ports(world),
     )
     return tuple(dict.fromkeys(found))
 
@@ -177,6 +178,48 @@ def _displaced(world: World, lost: outbound.Lost) -> Iterator[Finding]:
         f"listener {lost.place.name} is that of {winner.hostname}, which is older",
         "give the service an address or a port of its own, or a protocol that can be told apart",
     )
+
+
+# --- ports of workloads ------------------------------------------------------------------
+
+
+def _workload_ports(world: World) -> Iterator[Finding]:
+    """Tell services that call the port of a workload another protocol than an older service does."""
+    served: dict[tuple[str, int], dict[str, tuple[Service, Port]]] = {}
+    for key, endpoints in world.catalog.endpoints.items():
+        service = world.catalog.services[key]
+        for endpoint in endpoints:
+            port = service.port(endpoint.service_port)
+            is_home = endpoint.workload.namespace == service.namespace
+            if port is not None and is_home and not service.mesh_external:
+                place = served.setdefault((endpoint.address, endpoint.port), {})
+                place.setdefault(f"{service.namespace}/{service.hostname}", (service, port))
+    for (_, number), claims in served.items():
+        if len({port.protocol for _, port in claims.values()}) > 1:
+            first, *others = sorted(claims.values(), key=lambda claim: _age(claim[0]))
+            for service, port in others:
+                if port.protocol is not first[1].protocol:
+                    yield from _misnamed(world, (service, port), first, number)
+
+
+def _age(service: Service) -> tuple[bool, str, str]:
+    return (not service.created, service.created, service.hostname)
+
+
+def _misnamed(
+    world: World, loser: tuple[Service, Port], winner: tuple[Service, Port], number: int
+) -> Iterator[Finding]:
+    service, port = loser
+    resource = _definition(world, service)
+    if resource is not None:
+        yield _finding(
+            resource,
+            f"spec.ports[{service.ports.index(port)}]",
+            f"is called {port.protocol}, and its workloads take port {number} as "
+            f"{winner[1].protocol}: {winner[0].hostname} says so and is older",
+            "give both ports one protocol, or let the workload listen at another port",
+            "IST0116",
+        )
 
 
 def _definition(world: World, service: Service) -> Resource | None:
