@@ -84,7 +84,6 @@ def resources(draw: st.DrawFn) -> Resource:
         annotations=draw(labels),
         created=draw(st.sampled_from(["", "2024-01-01T00:00:00Z"])),
         deleted=draw(st.sampled_from(["", "2025-01-01T00:00:00Z"])),
-        generate_name=draw(st.sampled_from(["", "a-"])),
         owner=draw(st.sampled_from([("", ""), ("ReplicaSet", "a-1")])),
     )
     status = {"x": (1, "y")} if info.struct.STATUS is None else {}

@@ -162,7 +162,6 @@ class Reader:
             annotations=meta.annotations,
             created=meta.creation_timestamp,
             deleted=_said(meta.deletion_timestamp),
-            generate_name=_said(meta.generate_name),
             owner=_owner(meta.owner_references),
         )
 

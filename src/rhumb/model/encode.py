@@ -22,7 +22,6 @@ def to_object(resource: Resource) -> dict[str, object]:
         "annotations": dict(meta.annotations),
         "creationTimestamp": meta.created,
         "deletionTimestamp": meta.deleted,
-        "generateName": meta.generate_name,
         "ownerReferences": _owner(meta.owner),
     }
     metadata = {"name": meta.name, **{name: value for name, value in written.items() if value}}

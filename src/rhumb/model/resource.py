@@ -43,8 +43,6 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """RFC 3339 creation time, "" when the source knows none; the oldest wins conflicts."""
     deleted: str = ""
     """RFC 3339 time from which the object is going away, "" while it stays."""
-    generate_name: str = ""
-    """Prefix of a name that was generated."""
     owner: tuple[str, str] = ("", "")
     """Kind and name of the controlling object."""
 

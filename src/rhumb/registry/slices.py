@@ -12,8 +12,6 @@ from rhumb.model.service import Port, Service
 from rhumb.registry.entries import of_families
 from rhumb.registry.workloads import DEFAULT_CLUSTER, Entry
 
-SERVICE_NAME = "kubernetes.io/service-name"
-
 PodOf = Callable[[str, str], Entry | None]
 """(name of a Pod or "", its address) -> the Pod of the Service's namespace."""
 
@@ -29,7 +27,7 @@ class _Instance(msgspec.Struct, frozen=True, kw_only=True):
 def service_of(resource: Resource) -> str:
     """Return the name of the Service that an object has addresses for."""
     if isinstance(resource.spec, kinds.EndpointSlice):
-        return resource.meta.labels.get(SERVICE_NAME, "")
+        return resource.meta.labels.get(kinds.SERVICE_NAME, "")
     return resource.meta.name
 
 

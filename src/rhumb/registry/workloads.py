@@ -190,7 +190,3 @@ class LabelIndex:
         wanted = set(selector)
         found = [e for e in min(buckets, key=len).values() if wanted.issubset(e.workload.labels)]
         return sorted(found, key=lambda e: e.id)
-
-    def all(self) -> Iterable[Entry]:
-        """Return every entry."""
-        return self._entries.values()

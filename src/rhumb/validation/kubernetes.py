@@ -1,12 +1,11 @@
 """Rules for the Kubernetes kinds that shape the mesh, as the API server has them."""
 
-from rhumb.model.kinds.endpoint_slice import Endpoints, EndpointSlice
+from rhumb.model.kinds.endpoint_slice import SERVICE_NAME, Endpoints, EndpointSlice
 from rhumb.model.kinds.kubernetes import Service
 from rhumb.model.resource import Resource
 from rhumb.validation import rules
 from rhumb.validation.rules import Report
 
-SERVICE_NAME = "kubernetes.io/service-name"
 _EXPORT_TO = "networking.istio.io/exportTo"
 _DISTRIBUTION = "networking.istio.io/traffic-distribution"
 _TYPES = ("", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName")

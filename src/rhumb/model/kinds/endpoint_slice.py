@@ -5,6 +5,9 @@ from typing import ClassVar
 from rhumb.model.kinds.kubernetes import ObjectReference
 from rhumb.model.kinds.wire import Int32, Kind
 
+SERVICE_NAME = "kubernetes.io/service-name"
+"""Label of an EndpointSlice: the Service that it is for."""
+
 
 class EndpointConditions(Kind, frozen=True, kw_only=True):
     """Whether an endpoint may be sent traffic; what is not said is the best."""
