@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import grpc
+import msgspec
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 
+from rhumb.ads.settings import DebounceSettings
 from rhumb.base.errors import RhumbError
 from rhumb.protos import nds_pb2, pcds_pb2
 from rhumb.testing.ads_client import connecting
 from rhumb.testing.control_plane import Running, running, settings
-from rhumb.testing.fake_envoy import CDS, LDS, RDS, FakeEnvoy, Reject, accept
+from rhumb.testing.fake_envoy import CDS, EDS, LDS, RDS, FakeEnvoy, Reject, accept
 from rhumb.xds.types import XdsType
 
 REVIEWS = """
@@ -307,5 +309,23 @@ def test_a_port_in_use_is_named_with_its_holder(config: Path, tmp_path: Path) ->
                     async with running(wanted):
                         pass
                 assert option in caught.value.hint
+
+    asyncio.run(scenario())
+
+
+def test_endpoints_overtake_what_waits_for_its_time(config: Path, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        # A quiet period that never ends in this test: the first change goes at once, the next waits.
+        slow = DebounceSettings(quiet_min_s=30.0, quiet_max_s=30.0, max_delay_s=30.0)
+        wanted = msgspec.structs.replace(settings(config, tmp_path / "state"), debounce=slow)
+        async with running(wanted) as up, connecting(envoy(), up.ports.xds) as link:
+            await link.wait(has_routes)
+            write_weights(config, 90)
+            await link.wait(lambda e: sent(e, RDS) == 2)
+            write_weights(config, 80)
+            more = REVIEWS.replace("address: 10.0.0.11", "address: 10.0.0.99")
+            (config / "reviews.yaml").write_text(more)
+            await link.wait(lambda e: any(b"10.0.0.99" in each for each in e.texts(EDS).values()))
+            assert sent(link.envoy, RDS) == 2
 
     asyncio.run(scenario())

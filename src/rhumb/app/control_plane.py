@@ -35,8 +35,8 @@ from rhumb.cache.views import Failure, Named, Views
 from rhumb.encode.dispatch import encode, host_bytes, left_out
 from rhumb.model.finding import Finding, Level
 from rhumb.model.proxy import Proxy, Role
-from rhumb.model.resource import Changes
-from rhumb.snapshot.affects import Impact
+from rhumb.model.resource import Changes, ResourceSet
+from rhumb.snapshot.affects import Impact, split
 from rhumb.snapshot.build import World, build, empty
 from rhumb.snapshot.snapshot import Snapshot
 from rhumb.snapshot.view import View
@@ -88,23 +88,45 @@ class ControlPlane:
         self.pages = Pages(self)
         self.metrics.watch(self.pages)
         self.debounce = Debounce(settings.debounce, self.clock, self._push)
+        self.overtaking = Debounce(settings.debounce, self.clock, self._push_endpoints)
         self._pending = Changes()
+        self._moving = Changes()
+        """Of endpoints alone: they do not wait for what is larger."""
         self._told: tuple[Finding, ...] = ()
 
     # --- the way of a change -------------------------------------------------------------
 
     def _changed(self, changes: Changes) -> None:
         """Take what differs in the store; a push follows."""
-        self._pending = self._pending.then(changes)
-        self.debounce.changed()
+        moving, rest = split(changes)
+        if moving:
+            self._moving = self._moving.then(moving)
+            self.overtaking.changed()
+        if rest:
+            self._pending = self._pending.then(rest)
+            self.debounce.changed()
 
     def _push(self, since: float) -> None:
+        """Push everything that differs."""
+        changes = self._pending.then(self._moving)
+        self._pending = self._moving = Changes()
+        self._publish(self.store.resources, changes, since)
+
+    def _push_endpoints(self, since: float) -> None:
+        """Push where workloads are, and leave what else waits for its own time."""
+        keys, self._moving = self._moving.keys, Changes()
+        known = self.store.resources
+        resources, changes = self.world.resources.apply(
+            [known[key] for key in keys if key in known], [key for key in keys if key not in known]
+        )
+        self._publish(resources, changes, since)
+
+    def _publish(self, resources: ResourceSet, changes: Changes, since: float) -> None:
         """Build the next snapshot and let every stream have it."""
         began = self.clock.monotonic()
-        changes, self._pending = self._pending, Changes()
         if not changes:
             return
-        after = self.world = build(self.world, self.store.resources, changes)
+        after = self.world = build(self.world, resources, changes)
         self.ads.publish(after, since, after.impact)
         kinds = {key.kind.lower() for key in changes.keys}
         self.metrics.pushed(kinds, self.clock.monotonic() - began, began - since)
@@ -197,17 +219,20 @@ class ControlPlane:
             await together(
                 files=self.files.watch,
                 push=self.debounce.run,
+                endpoints=self.overtaking.run,
                 registration=self.registration.run,
                 ca=lambda: keep_current(self.authority, self.tokens, self.clock),
             )
 
     def _load(self) -> None:
-        self.store.subscribe(self._changed)
         self.store.subscribe_findings(_report)
         self.files.load()
         self.registration.load()
-        self.store.subscribe(self.registration.groups_changed)
+        # What is there at the start is pushed at once, and is no change that others would wait for.
+        self._pending = Changes(added=frozenset(self.store.resources))
         self._push(self.clock.monotonic())
+        self.store.subscribe(self._changed)
+        self.store.subscribe(self.registration.groups_changed)
 
     def _handlers(self, front: TlsFront) -> tuple[grpc.GenericRpcHandler, ...]:
         certificates = CertificateService(

@@ -57,6 +57,15 @@ _AT_HOME = frozenset(
     }
 )
 """Kinds that make workloads of their own namespace another view."""
+_SERVICES = frozenset({(CORE, "Service"), (NETWORKING, "ServiceEntry")})
+_WORKLOADS = frozenset(
+    {
+        (CORE, "Pod"),
+        (CORE, "Endpoints"),
+        (DISCOVERY, "EndpointSlice"),
+        (NETWORKING, "WorkloadEntry"),
+    }
+)
 _OF_OTHERS = frozenset({(NETWORKING, "VirtualService"), (NETWORKING, "DestinationRule")})
 """Kinds that make none another view."""
 Catalogs = tuple[Catalog, Catalog]
@@ -153,6 +162,20 @@ def _differing(before: Scope, after: Scope) -> frozenset[str]:
     old, new = before.by_host, after.by_host
     found = {h for h, s in new.items() if (was := old.get(h)) is not s and was != s}
     return frozenset(found.union(old.keys() - new.keys()))
+
+
+def split(changes: Changes) -> tuple[Changes, Changes]:
+    """Return the changes of workloads, which may go ahead, and the others.
+
+    Workloads of services that come or go in the same moment stay with them.
+    """
+    if any((key.group, key.kind) in _SERVICES for key in changes.keys):
+        return Changes(), changes
+    ahead = frozenset(key for key in changes.keys if (key.group, key.kind) in _WORKLOADS)
+    return (
+        Changes(changes.added & ahead, changes.changed & ahead, changes.removed & ahead),
+        Changes(changes.added - ahead, changes.changed - ahead, changes.removed - ahead),
+    )
 
 
 def types_of(key: Key) -> frozenset[XdsType]:
