@@ -5,6 +5,7 @@ Run as `python speakers.py serve ADDRESS` or `python speakers.py CLIENT ARGUMENT
 
 import base64
 import hashlib
+import http.client
 import json
 import socket
 import socketserver
@@ -167,6 +168,24 @@ def call(target: str) -> dict[str, object]:
         except grpc.RpcError as error:
             code = error.code().name
     return {"one": one.decode(), "many": [f.decode() for f in found], "code": code}
+
+
+def grpc_web(host: str, port: str) -> dict[str, object]:
+    """Call a method as browsers do, over HTTP/1.1."""
+    connection = http.client.HTTPConnection(host, int(port), timeout=8)
+    headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
+    body = b"\0" + struct.pack("!I", 3) + b"web"
+    connection.request("POST", "/test.Echo/One", body, headers)
+    answer = connection.getresponse()
+    found = answer.read()
+    connection.close()
+    size = struct.unpack("!I", found[1:5])[0]
+    trailers = found[5 + size + 5 :].decode().lower()
+    return {
+        "echo": found[5 : 5 + size].decode(),
+        "type": answer.getheader("content-type"),
+        "done": "grpc-status:0" in trailers.replace(" ", ""),
+    }
 
 
 def websocket(host: str, port: str) -> dict[str, object]:

@@ -24,6 +24,7 @@ services:
     ports:
     - {{name: http, port: 8000}}
     - {{name: grpc, port: 7070}}
+    - {{name: grpc-web, port: 7071, targetPort: 7070}}
     - {{name: auto, port: 8100}}
     - {{name: tcp-first, port: 9000}}
     - {{name: other, port: 9100}}
@@ -257,6 +258,11 @@ def test_grpc_unary_and_streaming(mesh: Spoken) -> None:
     expected = {"one": "1", "many": ["a", "b", "c"], "code": "FAILED_PRECONDITION"}
     assert mesh.say("call", "server:7070") == expected
     assert mesh.say("call", "server.default.svc.cluster.local:7070") == expected
+
+
+def test_browsers_call_grpc(mesh: Spoken) -> None:
+    found = mesh.say("grpc_web", "server", "7071")
+    assert found == {"echo": "web", "type": "application/grpc-web+proto", "done": True}
 
 
 def test_a_server_that_speaks_first_is_heard(mesh: Spoken) -> None:
