@@ -65,7 +65,7 @@ _MESH_CONFIG = (
         ),
         configSources=warned(
             "has no effect: configuration comes from the paths that the control plane was given",
-            "use `rhumb serve -f PATH`",
+            "use `rhumb serve --config PATH`",
         ),
         zoneAwareLbSetting=warned(
             "keeps requests in the client's region, where its zones share them alike: "
