@@ -725,3 +725,27 @@ def test_the_older_fields_of_protocols_are_heard_on_plain_http() -> None:
     offered = unpacked(socket.typed_config, UpstreamTlsContext).common_tls_context.alpn_protocols
     assert list(offered) == ["istio-h2", "istio", "h2"]
     assert seen.judged() == ""
+
+
+def test_a_gateways_patch_may_name_a_secret_of_its_namespace() -> None:
+    secret = """
+apiVersion: v1
+kind: Secret
+metadata: {name: mine, namespace: default}
+type: generic
+data: {cert: Y2VydA==, key: a2V5}
+"""
+    sds = {"name": "kubernetes://mine", "sds_config": {"ads": {}, "resource_api_version": "V3"}}
+    config = {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": {"tls_certificate_sds_secret_configs": [sds]},
+    }
+    chain = {
+        "filter_chain_match": {"server_names": ["more.example.com"]},
+        "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": config},
+        "filters": [ECHO],
+    }
+    filters = envoy_filter(patch("FILTER_CHAIN", "ADD", chain, listener={"portNumber": 443}))
+    assert "kubernetes://mine" in Seen(secret, filters, who=FRONT).all(XdsType.SDS)
+    assert "kubernetes://mine" not in Seen(secret, who=FRONT).all(XdsType.SDS)
+    assert "kubernetes://mine" not in Seen(secret, filters, who=CLIENT).all(XdsType.SDS)

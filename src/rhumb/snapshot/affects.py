@@ -34,7 +34,7 @@ _TYPES: dict[tuple[str, str], frozenset[XdsType]] = {
     (NETWORKING, "DestinationRule"): frozenset({CDS, EDS, LDS, RDS}),
     (NETWORKING, "Gateway"): ALL - {NDS},
     (NETWORKING, "Sidecar"): ALL - {SDS},
-    (NETWORKING, "EnvoyFilter"): frozenset({CDS, LDS, RDS, XdsType.ECDS, XdsType.STARTUP}),
+    (NETWORKING, "EnvoyFilter"): frozenset({CDS, LDS, RDS, SDS, XdsType.ECDS, XdsType.STARTUP}),
     (NETWORKING, "ProxyConfig"): frozenset({XdsType.STARTUP}),
     (SECURITY, "PeerAuthentication"): frozenset({CDS, EDS, LDS}),
     (MESH, "MeshConfig"): ALL,

@@ -4,6 +4,7 @@ Names, ports and sides of resources are decided here; what lies deeper (chains, 
 hosts, routes) is left to `encode`, with the conditions on it.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
@@ -62,6 +63,8 @@ _ACTIONS = {
     kind.RouteAction.DIRECT_RESPONSE: "direct_response",
 }
 
+_SECRET = re.compile(r'"(kubernetes://[^"\\]+)"')
+
 V = TypeVar("V")
 
 
@@ -100,6 +103,10 @@ class Patches:
                 yield from self._wrapped(value, self._routes, None)
             else:
                 yield value
+
+    def secrets(self) -> frozenset[str]:
+        """Return the names of Secrets that the values of patches refer to."""
+        return frozenset(n for said in self._said for n in _SECRET.findall(said.patch.value))
 
     def of_bootstrap(self) -> tuple[Patch, ...]:
         """Return the patches of what the proxy starts with."""

@@ -173,10 +173,13 @@ def _own_listeners(seen: Perspective) -> tuple[Listener, ...]:
 
 
 def _secrets(
-    seen: Perspective, found: Iterable[Listener], upstream: Iterable[Cluster]
+    seen: Perspective,
+    found: Iterable[Listener],
+    upstream: Iterable[Cluster],
+    more: Iterable[str] = (),
 ) -> Iterator[Secret]:
-    """Yield the secrets that listeners and clusters ask the control plane for."""
-    for name in sorted(set(_credentials(found, upstream))):
+    """Yield the secrets that listeners and clusters ask the control plane for, and `more` by name."""
+    for name in sorted({*_credentials(found, upstream), *more}):
         secret = secrets.secret(seen.snapshot, seen.view, name)
         if secret is not None:
             yield secret
@@ -200,7 +203,10 @@ def _delivered(certificates: tuple[SecretRef, ...], validation: Validation) -> I
 
 
 def _own_secrets(seen: Perspective) -> Iterator[Secret]:
-    return _secrets(seen, _own_listeners(seen), clusters.own(seen.snapshot, seen.view))
+    # As in Istio, Secrets that a patch names are for gateways: other workloads may not read them.
+    is_gateway = seen.view.role is Role.ROUTER
+    named = Patches(seen.snapshot, seen.view).secrets() if is_gateway else ()
+    return _secrets(seen, _own_listeners(seen), clusters.own(seen.snapshot, seen.view), named)
 
 
 def _common_secrets(seen: Perspective) -> Iterator[Secret]:
