@@ -137,6 +137,7 @@ class _Builder:
             placed = sorted(self._placed(), key=_by_name)
             found = placed, self._claims()
         scope = self._seen.scope
+        del self._setting  # it looks services up here: a cycle that only a collection would end
         return HostTable(self._listener, scope.services, self._made, *found)
 
     def _claims(self) -> _Claims | None:
