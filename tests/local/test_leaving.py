@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import os
 import signal
 import subprocess
 import sys
@@ -39,12 +40,14 @@ spec:
 """
 
 
-@pytest.fixture
-def mesh() -> Iterator[Mesh]:
+@pytest.fixture(params=["redirect", "none"])
+def mesh(request: pytest.FixtureRequest) -> Iterator[Mesh]:
     """All versions of web are one set; nothing that fails is tried again."""
     with Mesh() as made:
         (made.home / "mesh" / "routes.yaml").write_text(ROUTES)
-        yield made.up()
+        done = made.command("up", "--capture", request.param)
+        assert done.returncode == 0, done.stderr + made.logs()
+        yield made
 
 
 class Slow:
@@ -80,10 +83,24 @@ def test_a_restart_by_up_loses_nothing(mesh: Mesh) -> None:
         mesh.up()
         until(lambda: "web-one" in load.names)
         load.more(20)
-    assert load.failures == []
+    assert load.failures == [], mesh.logs()
     assert "not known whether" not in mesh.logs()
     after = mesh.pids()
     assert {name for name in after if after[name] != before[name]} == {"web-v1"}
+
+
+def test_a_gateway_that_restarts_loses_nobody_who_connects(mesh: Mesh) -> None:
+    before = mesh.pids()
+    with Load(mesh).running() as load:
+        labels = "labels: {istio: ingressgateway, another: one}"
+        mesh.describe(
+            lambda text: text.replace("ingressgateway:\n", f"ingressgateway:\n    {labels}\n")
+        )
+        mesh.up()
+        load.more(20)
+    assert load.failures == [], mesh.logs()
+    after = mesh.pids()
+    assert {name for name in after if after[name] != before[name]} == {"ingressgateway"}
 
 
 def test_a_removal_by_up_loses_nothing(mesh: Mesh) -> None:
@@ -98,7 +115,7 @@ def test_a_removal_by_up_loses_nothing(mesh: Mesh) -> None:
             assert removing.wait(30) == 0
         assert "web-v1" not in mesh.pids()
         load.more(20)
-    assert load.failures == []
+    assert load.failures == [], mesh.logs()
 
 
 def test_a_guest_that_is_interrupted_loses_nothing(mesh: Mesh) -> None:
@@ -112,13 +129,14 @@ def test_a_guest_that_is_interrupted_loses_nothing(mesh: Mesh) -> None:
         guest.send_signal(signal.SIGTERM)
         assert guest.wait(30) == 128 + signal.SIGTERM
         load.more(20)
-    assert load.failures == []
+    assert load.failures == [], mesh.logs()
 
 
 def test_a_program_that_crashed_gets_no_traffic_before_it_listens_again(mesh: Mesh) -> None:
     pid = mesh.pids()["web-v1"]["application"]
     assert pid is not None
-    subprocess.run(["kill", "-9", str(mesh.outside(pid))], check=True)
+    inside = mesh.status()["capture"] == "redirect"
+    os.kill(mesh.outside(pid) if inside else pid, signal.SIGKILL)
     generated = "rhumb/*/generated/workload-web-v1.default.yaml"
     until(lambda: not list((mesh.home / "s").glob(generated)))
     until(lambda: list((mesh.home / "s").glob(generated)))

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from rhumb.base.tasks import Nursery
 from rhumb.local.relay import Relay, to
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -21,13 +20,12 @@ async def relayed(handler: Handler) -> AsyncIterator[int]:
     """Serve with a handler behind a relay; yield the relay's port."""
     server = await asyncio.start_server(handler, "127.0.0.1", 0)
     listening = socket.create_server(("127.0.0.1", 0))
-    nursery = Nursery("test")
     relay = Relay(listening, to("127.0.0.1", server.sockets[0].getsockname()[1]))
-    nursery.start("relay", relay.run())
+    relay.start()
     try:
         yield listening.getsockname()[1]
     finally:
-        await nursery.close()
+        relay.stop()
         listening.close()
         server.close()
         await server.wait_closed()
@@ -101,14 +99,13 @@ def test_a_target_that_refuses_closes_the_connection() -> None:
         port = listening.getsockname()[1]
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
-            nursery = Nursery("test")
             relay = Relay(listening, to(*nobody.getsockname(), patience=0))
-            nursery.start("relay", relay.run())
+            relay.start()
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             with pytest.raises(ConnectionResetError):
                 await reader.read()
             writer.close()
-            await nursery.close()
+            relay.stop()
             listening.close()
 
     asyncio.run(run())
@@ -120,14 +117,14 @@ def test_a_target_that_is_about_to_come_back_is_waited_for() -> None:
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             target = found.getsockname()
-        nursery = Nursery("test")
-        nursery.start("relay", Relay(listening, to(*target)).run())
+        relay = Relay(listening, to(*target))
+        relay.start()
         asking = asyncio.ensure_future(ask(listening.getsockname()[1], b"early"))
         await asyncio.sleep(0.1)
         assert not asking.done()
         server = await asyncio.start_server(echo, *target)
         assert await asking == b"early"
-        await nursery.close()
+        relay.stop()
         listening.close()
         server.close()
 

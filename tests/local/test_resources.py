@@ -44,7 +44,9 @@ def documents(mesh: Topology) -> dict[str, str]:
 
 def everything(mesh: Topology, seated: list[Seated]) -> dict[str, str]:
     """Return all files of a mesh in which every workload takes traffic."""
-    entries = {resources.entry_file(s.plan): resources.entry_text(s) for s in seated if s.has_entry}
+    entries = {
+        resources.entry_file(s.plan): resources.entry_text(s) for s in seated if not s.plan.gateway
+    }
     return resources.documents(mesh, seated, SERVICES) | entries
 
 

@@ -20,6 +20,8 @@ BOOTSTRAP = "envoy.json"
 PID = "envoy.pid"
 _CANDIDATE = "envoy.candidate.json"
 _POLL_SECONDS = 0.1
+_QUIET_LOOKS = 2
+"""A connection may have been made that Envoy has not taken yet."""
 _ACTIVE = "downstream_cx_active"
 _OWN_LISTENERS = ("listener.prometheus.", "listener.ready.", "listener.admin.")
 _LEVELS = {
@@ -281,7 +283,9 @@ class Envoy:
         try:
             # Listeners stay open (skip_exit): a late request is served, and told to come no more.
             await http.request(self.admin, "/drain_listeners?graceful&skip_exit", method="POST")
-            while self._clock.monotonic() < deadline and await self._busy(ports):  # noqa: ASYNC110 - Envoy must be asked
+            quiet = 0
+            while quiet < _QUIET_LOOKS and self._clock.monotonic() < deadline:
+                quiet = 0 if await self._busy(ports) else quiet + 1
                 await asyncio.sleep(_POLL_SECONDS)
         except (OSError, ValueError) as error:
             _log.warning("Envoy's admin interface does not answer: %s", error)

@@ -60,7 +60,7 @@ class Member:
         generated = around.state.generated
         self._presence = (
             Presence(generated / resources.entry_file(self.plan), resources.entry_text(seated))
-            if seated.has_entry
+            if not self.plan.gateway
             else None
         )
         self._announcing: asyncio.Task[None] | None = None
@@ -97,7 +97,7 @@ class Member:
         await self._wait_ready(self.sidecar)
         self.ready = True
         self.lead()
-        if self.application is not None or self.plan.gateway:
+        if self.application is not None:
             self.announce()
 
     async def _wait_ready(self, sidecar: Sidecar) -> None:
@@ -117,9 +117,7 @@ class Member:
 
     async def _announce(self, presence: Presence) -> None:
         assert self.sidecar is not None
-        if self.plan.gateway:
-            pass  # its proxy is all there is, and is ready
-        elif self.plan.probe is not None:
+        if self.plan.probe is not None:
             await self.sidecar.healthy.wait()
         else:
             await self._listens()

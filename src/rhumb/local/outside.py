@@ -21,7 +21,6 @@ import dns.rrset
 
 from rhumb.agent.dns_upstream import Server, Upstream
 from rhumb.agent.redirect import Chain, Match, Rule
-from rhumb.base.tasks import Nursery
 from rhumb.local import addresses
 from rhumb.local.ground import DOMAIN
 from rhumb.local.host import KINDS, REQUEST
@@ -49,7 +48,6 @@ class Outside:
         self._host = host
         self._numbers = count()
         self._waiting: dict[int, asyncio.Future[socket.socket]] = {}
-        self._nursery = Nursery("outside")
         self._ask = Upstream(open_socket=self.open, servers=servers)
         self.allowed = True
         """Whether workloads may leave."""
@@ -61,7 +59,7 @@ class Outside:
     def serve(self) -> None:
         """Serve the hub's port. Raises OSError when it is taken."""
         listening = socket.create_server((addresses.HUB, PORT), backlog=1024)
-        self._nursery.start("relay", Relay(listening, self.connect).run())
+        Relay(listening, self.connect).start()
 
     @property
     def descriptor(self) -> int:

@@ -1,10 +1,8 @@
 """Published ports: sockets of the host's network, each led to a gateway while that is there."""
 
-import asyncio
 import socket
 from collections.abc import Collection
 
-from rhumb.base.tasks import Nursery
 from rhumb.local.relay import Relay, to
 
 
@@ -12,9 +10,8 @@ class Published:
     """Listening sockets by ADDRESS:PORT; callers wait where nothing is led to at the moment."""
 
     def __init__(self) -> None:
-        self._nursery = Nursery("published")
         self._sockets: dict[str, socket.socket] = {}
-        self._relays: dict[str, tuple[tuple[str, int], asyncio.Task[None]]] = {}
+        self._relays: dict[str, tuple[tuple[str, int], Relay]] = {}
 
     @property
     def names(self) -> list[str]:
@@ -33,13 +30,14 @@ class Published:
             return
         self.hold(name)
         relay = Relay(self._sockets[name], to(host, port))
-        self._relays[name] = (host, port), self._nursery.start(name, relay.run())
+        relay.start()
+        self._relays[name] = (host, port), relay
 
     def hold(self, name: str) -> None:
         """Accept no more; who connects waits, and what is connected goes on."""
         known = self._relays.pop(name, None)
         if known:
-            known[1].cancel()
+            known[1].stop()
 
     def keep(self, names: Collection[str]) -> None:
         """Close all but these."""

@@ -1,6 +1,7 @@
 """Connections that are accepted here, carried on to where they belong, byte for byte."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import struct
@@ -108,17 +109,22 @@ class Relay:
         self._connect = connect
         self._nursery = Nursery("relay")
 
-    async def run(self) -> None:
-        """Accept until cancelled; what is carried by then goes on, and the socket stays open."""
-        loop = asyncio.get_running_loop()
+    def start(self) -> None:
+        """Accept from now on."""
         self._listening.setblocking(False)
-        try:
-            while True:
-                accepted, _ = await loop.sock_accept(self._listening)
-                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._nursery.start("connection", self._carry(accepted))
-        finally:
-            await self._nursery.close()
+        # Not a task that awaits: a connection that comes as it is cancelled would be lost.
+        asyncio.get_running_loop().add_reader(self._listening, self._accept)
+
+    def stop(self) -> None:
+        """Accept no more; what is carried by now goes on, and the socket stays open."""
+        asyncio.get_running_loop().remove_reader(self._listening)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # who came has left, or another time
+            accepted, _ = self._listening.accept()
+            accepted.setblocking(False)
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._nursery.start("connection", self._carry(accepted))
 
     async def _carry(self, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()

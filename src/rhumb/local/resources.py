@@ -33,11 +33,6 @@ class Seated(msgspec.Struct, frozen=True, kw_only=True):
         return plan, self.seat, tuple((port.label, port.target) for port in ports)
 
     @property
-    def has_entry(self) -> bool:
-        """Tell whether a WorkloadEntry leads to it."""
-        return self.shared or not self.plan.gateway
-
-    @property
     def labels(self) -> tuple[tuple[str, str], ...]:
         """Return the labels that its proxy and its WorkloadEntry have."""
         own = ((INSTANCE, self.plan.name),) if self.shared else ()
@@ -57,6 +52,8 @@ def documents(
     for one in seated:
         if one.shared and one.plan.gateway:
             gateways.append(_gateway_service(one))
+            # Says where its servers listen, besides: it is there for as long as the gateway.
+            found[entry_file(one.plan)] = entry_text(one)
         if one.shared and not one.plan.gateway:
             found[sidecar_file(one.plan)] = sidecar_text(one)
     services = (*_services(topology, service_addresses), *gateways)

@@ -228,7 +228,7 @@ class Supervisor:
             async with asyncio.timeout(_SERVE_S):
                 for member in waiting:
                     await member.wait_announced()
-        come = [_name(member) for member in waiting if member.announced and not member.plan.gateway]
+        come = [_name(member) for member in waiting if member.announced]
         await heard(self._ground.plane, come=come)
 
     async def _retire(self, *members: Member) -> None:
