@@ -16,7 +16,7 @@ from rhumb.encode.as_json import Json, bare
 from rhumb.model.finding import Finding, Level
 from rhumb.model.proxy import Proxy, Role
 from rhumb.snapshot.build import World
-from rhumb.snapshot.view import View
+from rhumb.snapshot.view import whole
 from rhumb.translate import proxy as translator
 from rhumb.translate import refused
 from rhumb.xds.types import XdsType
@@ -78,7 +78,7 @@ def configuration(
     views = Views(
         world, translator, Encoded(dispatch.encode, leave=dispatch.left_out), failures.append
     )
-    view = _whole(world.view(proxy))
+    view = whole(world.view(proxy))  # routes with their virtual hosts, whoever asks
     wanted = tuple(kind for kind in SECTIONS if kind in set(kinds))
 
     def entries(kind: XdsType) -> tuple[Entry, ...]:
@@ -104,12 +104,6 @@ def redact(found: Configuration) -> None:
     """Take private keys out."""
     for secret in found.sections["secrets"]:
         as_json.redact(secret)
-
-
-def _whole(view: View) -> View:
-    """Have the virtual hosts in their route configurations, also for a client that takes them apart."""
-    whole = msgspec.structs.replace(view.capabilities, vhds=False)
-    return msgspec.structs.replace(view, capabilities=whole)
 
 
 def _secrets(
