@@ -347,7 +347,7 @@ def test_a_resolver_of_the_machine_may_ask_others(tmp_path: Path) -> None:
     assert local_servers(file) == ()
     assert local_servers(tmp_path / "none") == ()
 
-    def captured(*servers: str) -> list[str]:
+    def captured(*servers: str) -> list[tuple[str, str]]:
         settings = SidecarSettings(
             name="a",
             namespace="b",
@@ -358,10 +358,11 @@ def test_a_resolver_of_the_machine_may_ask_others(tmp_path: Path) -> None:
         )
         rules = [r for r in plan(settings) if r.match.port == 53 and r.to]
         assert {r.match.protocol for r in rules} == {"udp", "tcp"}
-        return [r.match.destination for r in rules if r.match.protocol == "udp"]
+        matches = [r.match for r in rules if r.match.protocol == "udp"]
+        return [(match.destination, match.not_destination) for match in matches]
 
-    assert captured() == [""]
-    assert captured("127.0.0.53") == ["127.0.0.53"]
+    assert captured() == [("", "127.0.0.1")]
+    assert captured("127.0.0.53") == [("127.0.0.53", "")]
 
 
 def test_a_missing_file_means_no_outside(tmp_path: Path) -> None:

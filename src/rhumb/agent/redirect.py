@@ -102,9 +102,11 @@ def _names(settings: SidecarSettings, ports: Ports) -> list[Rule]:
     for protocol in ("udp", "tcp"):
         own = Match(protocol=protocol, port=53, marked=True)
         found.append(Rule(chain=Chain.OUTBOUND, match=own))
-        for server in settings.capture.dns_servers or ("",):
-            asked = Match(protocol=protocol, port=53, destination=server)
-            found.append(Rule(chain=Chain.OUTBOUND, match=asked, to=ports.dns))
+        servers = settings.capture.dns_servers
+        asked = [Match(protocol=protocol, port=53, destination=server) for server in servers]
+        # A name server of the workload's own is meant as it is written, unless resolv.conf names it.
+        asked = asked or [Match(protocol=protocol, port=53, not_destination=LOOPBACK)]
+        found += [Rule(chain=Chain.OUTBOUND, match=match, to=ports.dns) for match in asked]
     return found
 
 

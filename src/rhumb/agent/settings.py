@@ -110,8 +110,11 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     exclude_outbound_ports: tuple[int, ...] = ()
     dns: bool = True
     dns_servers: tuple[str, ...] = ()
-    """IPv4 addresses of servers whose port 53 is ours; empty: everybody's. A machine with a resolver of its
-    own (systemd-resolved) names that one: what it asks others must reach them, or it asks itself."""
+    """IPv4 addresses of servers whose port 53 is ours; empty: everybody's but 127.0.0.1.
+
+    A machine with a resolver of its own (systemd-resolved) names that one: what it asks others must reach
+    them, or it asks itself.
+    """
     bypass_gid: int | None = None
     """Sockets of this group are left alone as well as marked ones: the agent's own on a machine."""
 
