@@ -282,6 +282,16 @@ def test_the_pages_answer(config: Path, tmp_path: Path) -> None:
             status, body = await up.get("/debug/config_dump?proxyID=nobody.default")
             assert status == 404
             assert b"/debug/connections" in body
+            memory = cast("dict[str, Any]", await up.page("/debug/memory"))
+            assert memory["streams"]["count"] == 1
+            assert memory["services"]["count"] == 1
+            assert memory["resources"]["bytes"] > 1000
+            assert memory["resident"] > 1 << 20
+            _, metrics = await up.get("/metrics")
+            assert b"pilot_eds_no_instances 0.0" in metrics
+            assert b"pilot_conflict_outbound_listener_tcp_over_current_tcp 0.0" in metrics
+            assert b'pilot_xds_push_time_count{type="cds"}' in metrics
+            assert b"pilot_xds_send_time_count" in metrics
             status, body = await up.get("/no/such/page")
             assert status == 404
             assert b"/debug/syncz" in body

@@ -10,6 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from rhumb.ads.channel import State
+from rhumb.ads.conditions import Conditions
 from rhumb.ads.connection import Nack, TypeStatus
 from rhumb.ads.http import Reply
 from rhumb.ads.memory import Memory, memory
@@ -98,6 +99,7 @@ class Pages:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
         self._nacks: list[Json] = []
+        self._conditions = Conditions()
         self._fought: tuple[World | None, tuple[Finding, ...]] = None, ()
         self._pages: Mapping[str, Callable[[Mapping[str, str]], object]] = {
             "/version": lambda _: {"version": version("rhumb-mesh")},
@@ -164,6 +166,7 @@ class Pages:
         yield "pilot_services", "Services known.", {}, services
         routes = len(plane.store.resources.of(NETWORKING, "VirtualService"))
         yield "pilot_virt_services", "VirtualServices in force.", {}, routes
+        yield from self._conditions.gauges(plane.world, plane.ads.served)
         for level in ("error", "warning", "info"):
             count = sum(f.level == level for f in self._findings())
             yield "rhumb_findings", "What is wrong with the configuration.", {"level": level}, count

@@ -1,0 +1,63 @@
+"""What Istio's push context counts of a mesh (its pilot_* gauges): what is there but can't serve, and who lost."""
+
+from collections.abc import Iterable, Iterator
+
+from rhumb.model.endpoint import Health
+from rhumb.model.proxy import Role
+from rhumb.model.service import Resolution
+from rhumb.snapshot.build import World
+from rhumb.snapshot.view import View
+from rhumb.translate.listeners import outbound
+from rhumb.translate.perspective import Perspective
+
+Gauge = tuple[str, str, dict[str, str], float]
+
+
+class Conditions:
+    """Counts anew only when the world is another one than at the last scrape."""
+
+    def __init__(self) -> None:
+        self._version = -1
+        self._gauges: tuple[Gauge, ...] = ()
+
+    def gauges(self, world: World, served: Iterable[View]) -> tuple[Gauge, ...]:
+        """Return (name, help, labels, value) of each condition, for the proxies that are served."""
+        if world.version != self._version:
+            self._version, self._gauges = world.version, tuple(_gauges(world, served))
+        return self._gauges
+
+
+def _gauges(world: World, served: Iterable[View]) -> Iterator[Gauge]:
+    catalog = world.catalog
+    empty = sum(
+        service.resolution is Resolution.STATIC
+        and not service.external_name
+        and not catalog.endpoints.get(key)
+        for key, service in catalog.services.items()
+    )
+    yield "pilot_eds_no_instances", "Services without any endpoint.", {}, empty
+    ill = sum(
+        endpoint.health is not Health.HEALTHY
+        for endpoints in catalog.endpoints.values()
+        for endpoint in endpoints
+    )
+    yield "pilot_endpoint_not_ready", "Endpoints that are known and not healthy.", {}, ill
+    name = "pilot_conflict_outbound_listener_tcp_over_current_tcp"
+    yield (
+        name,
+        "TCP service ports whose address and port another service has.",
+        {},
+        _lost(world, served),
+    )
+
+
+def _lost(world: World, served: Iterable[View]) -> int:
+    """Count the ports that are not listened for, each once, whoever does not listen for them."""
+    commons = {world.common(view) for view in served if view.role is Role.SIDECAR}
+    return len(
+        {
+            (lost.place.service.hostname, lost.place.port.number)
+            for view in commons
+            for lost in outbound.conflicts(Perspective(world, view), world.scope(view).by_host)
+        }
+    )
