@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rhumb.model.yaml_tree import MAX_DEPTH, Map, Seq, YamlError, resolve, trees
+from rhumb.model.not_yaml import YamlError
+from rhumb.model.yaml_tree import MAX_DEPTH, Map, Seq, resolve, trees
 
 
 def one(text: str) -> Map:
@@ -131,3 +132,50 @@ def test_aliases_that_explode_are_refused() -> None:
 
 def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
     assert one("\ufeffa: 1") == {"a": 1}
+
+
+def test_marks_between_files_that_were_joined_are_no_part_of_the_text() -> None:
+    text = "\ufeffa: 1\n---\n\ufeffb: 2\n\ufeff---\nc: 3\n"
+    assert [tree.root for tree in trees(text)] == [{"a": 1}, {"b": 2}, {"c": 3}]
+    assert one("a: 'b\ufeff'") == {"a": "b\ufeff"}
+
+
+def test_json_writes_a_character_in_two_halves() -> None:
+    assert one(r'{"a": "\ud83d\uDE00 \\ud83d\\ude00 \u00e9 \/"}') == {"a": r"😀 \ud83d\ude00 é /"}
+    assert "escape code" in str(refused(r'{"a": "\ud83d"}'))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_in_three_ways(end: str) -> None:
+    assert one(end.join(("a:", "  b: x", "  c: |", "    d", ""))) == {"a": {"b": "x", "c": "d\n"}}
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# nothing\n" * 1000, "---\n" * 1000, "\ufeff", "~"])
+def test_nothing_is_no_mistake(text: str) -> None:
+    assert list(trees(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says", "fix"),
+    [
+        ("a: 1\nb: {{ .Values.b }}\n", 2, "template", "render it"),
+        ("{{- if .Values.b }}\na: 1\n{{- end }}\n", 1, "template", "render it"),
+        ("a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> x\n", 2, "merge", "keep one"),
+        ('{"a": 1}\n{"a": 2}\n', 2, "document start", "---"),
+        ("a:\n\u00a0 b: 1\n  c: 2\n", 2, "U+00A0 is used for indentation", "spaces"),
+        ("a: é\nb: c\0d\n", 2, "U+0000", "remove it"),
+        ("a: 1\n".encode("utf-16-le").decode(), 1, "UTF-16", "UTF-8"),
+        ("\0" * 5000, 1, "UTF-16, or no text at all", "UTF-8"),
+        ("%YAML 3.0\n---\na: 1\n", 1, "incompatible", "remove the line %YAML"),
+    ],
+    ids=["template", "block", "conflict", "json", "space", "nul", "utf-16", "nuls", "version"],
+)
+def test_what_is_usually_meant_is_told(text: str, line: int, says: str, fix: str) -> None:
+    error = refused(text)
+    assert says in str(error)
+    assert fix in error.fix
+    assert error.line == line
+
+
+def test_keys_without_end_are_refused() -> None:
+    assert "are written twice" in str(refused("a: 1\n" * 100_000))

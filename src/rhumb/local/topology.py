@@ -10,9 +10,10 @@ from rhumb.base.errors import RhumbError
 from rhumb.model.decode import Decoder, Problem
 from rhumb.model.kinds.wire import NONE, Kind, UInt32
 from rhumb.model.kinds.workload_group import ReadinessProbe
+from rhumb.model.not_yaml import YamlError
 from rhumb.model.places import line_at
 from rhumb.model.service import Protocol
-from rhumb.model.yaml_tree import YamlError, trees
+from rhumb.model.yaml_tree import trees
 from rhumb.registry.protocols import of_service_port
 
 FILE = "rhumb.yaml"

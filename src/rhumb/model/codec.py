@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from rhumb.model.decode import Decoder, Problem, describe, plain, suggestion
+from rhumb.model.decode import MAX_PROBLEMS, Decoder, Problem, describe, plain, suggestion
 from rhumb.model.encode import canonical
 from rhumb.model.finding import Finding, Level
 from rhumb.model.kinds.kubernetes import ConfigMap
@@ -20,14 +20,20 @@ from rhumb.model.kinds.mesh_config import MeshConfig
 from rhumb.model.kinds.object_meta import ObjectMeta
 from rhumb.model.kinds.table import MESH, KindInfo
 from rhumb.model.kinds.wire import NONE, Kind
+from rhumb.model.not_yaml import YamlError, not_unicode
 from rhumb.model.places import blocks, line_at
 from rhumb.model.recognize import claimed, kind_of
 from rhumb.model.resource import Key, Location, Meta, Resource
-from rhumb.model.yaml_tree import Duplicate, Map, Seq, Tree, YamlError, trees
+from rhumb.model.yaml_tree import Duplicate, Map, Seq, Tree, trees
 
 MESH_CONFIG_MAP = "istio"
 """Name of the ConfigMap whose key `mesh` holds MeshConfig."""
 NOWHERE = Location()
+MAX_STRAYS = 100
+"""Things in one file that do not even say what they are."""
+_STRAYS = f"more than {MAX_STRAYS} objects here have no apiVersion, kind or name: nothing is read from here on"
+_NO_CONFIG = "if the file is no configuration, move it elsewhere"
+_ITEMS = "write the objects of the list below items:, each after a - "
 _SPEC_LESS = ("apiVersion", "kind", "metadata", "status")
 
 
@@ -58,9 +64,10 @@ class Reader:
         self, text: str | bytes, file: str = "", *, namespace: str = "default"
     ) -> Iterator[Document]:
         """Yield every object; `namespace` is for objects that name none."""
+        strays = _Strays()
         try:
             for tree in trees(_unicode(text)):
-                yield from self._document(tree, file, namespace)
+                yield from strays.counted(self._document(tree, file, namespace))
         except YamlError as error:
             place = Location(file, error.line)
             finding = Finding(level=Level.ERROR, message=str(error), fix=error.fix, location=place)
@@ -99,10 +106,21 @@ class Reader:
 
     def _object(self, root: object, file: str, line: int, namespace: str) -> Document:
         if not isinstance(root, Map):
-            message = f"must be an object with apiVersion, kind and metadata, not {describe(root)}"
-            finding = Finding(level=Level.ERROR, message=message, location=Location(file, line))
+            finding = Finding(
+                level=Level.ERROR,
+                message=f"must be an object with apiVersion, kind and metadata, not {describe(root)}",
+                fix="several objects are documents with --- between them, or items of a List",
+                location=Location(file, line),
+            )
             return Document(location=Location(file, line), findings=(finding,))
         place = Location(file, root.line)
+        if root.get("kind") == "List":
+            message = f"items must be a list, not {describe(root.get('items'))}"
+            at = Location(file, root.key_lines.get("items", root.line))
+            finding = Finding(
+                level=Level.ERROR, field="items", message=message, fix=_ITEMS, location=at
+            )
+            return Document(location=place, findings=(finding,), tree=root)
         info, refusal = kind_of(root)
         if info is None:
             at = Location(file, root.key_lines.get(refusal.field, root.line))
@@ -122,7 +140,7 @@ class Reader:
                     f'unknown field "{k}"',
                     suggestion(k, ("spec", *_SPEC_LESS)) or "put it below spec",
                 )
-                for k in root
+                for k in itertools.islice(root, MAX_PROBLEMS)
                 if k != "spec" and k not in _SPEC_LESS
             ]
         else:
@@ -249,28 +267,41 @@ def _unicode(text: str | bytes) -> str:
     try:
         return text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = text.count(b"\n", 0, error.start) + 1
-        what = (
-            "UTF-16"
-            if text[:2] in (b"\xff\xfe", b"\xfe\xff")
-            else f"byte 0x{text[error.start]:02x} is not UTF-8"
-        )
-        raise YamlError(
-            f"the file is not UTF-8 text: {what}", line, "save the file as UTF-8 text"
-        ) from error
+        raise not_unicode(text, error) from error
 
 
 def _items(root: object, line: int) -> Iterator[tuple[object, int]]:
     """Yield the objects of a `List`, of a `VirtualServiceList` and the like, or the object itself, with lines."""
-    if isinstance(root, Map) and str(root.get("kind", "")).endswith("List"):
-        items = root.get("items")
-        if isinstance(items, Seq):
-            for item, at in zip(items, items.item_lines, strict=True):
-                yield from _items(item, at)
-            return
-        if items is None and "items" in root:
-            return
-    yield root, line
+    if not (_is_list(root) and isinstance(root, Map)):
+        yield root, line
+        return
+    items = root.get("items")
+    if isinstance(items, Seq):
+        for item, at in zip(items, items.item_lines, strict=True):
+            yield from _items(item, at)
+    elif items is not None or "items" not in root:
+        yield root, line
+
+
+class _Strays:
+    """Counts what does not even say what it is."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def counted(self, documents: Iterator[Document]) -> Iterator[Document]:
+        """Pass documents on. Raises YamlError when it is too much."""
+        for document in documents:
+            yield document
+            if document.key is None:
+                found = document.findings
+                self._count += any(f.key is None and f.level is Level.ERROR for f in found)
+            if self._count > MAX_STRAYS:
+                raise YamlError(_STRAYS, document.location.line, _NO_CONFIG)
+
+
+def _is_list(root: object) -> bool:
+    return isinstance(root, Map) and str(root.get("kind", "")).endswith("List")
 
 
 def _duplicated(

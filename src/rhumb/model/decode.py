@@ -125,6 +125,8 @@ class _Plan:
         values: dict[str, object] = {}
         fields = self._fields
         for key, raw in tree.items():
+            if len(problems) > MAX_PROBLEMS:
+                break
             entry = fields.get(key)
             if entry is None:
                 if not self._struct.OPEN:

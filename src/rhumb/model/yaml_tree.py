@@ -13,11 +13,15 @@ import msgspec
 import yaml
 from yaml._yaml import CParser
 
+from rhumb.model.not_yaml import YamlError, explained, foreign, no_character
+
 MAX_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 100
 MAX_NODES = 2_000_000
 """Nodes of one document, aliases expanded at most to MAX_ALIASED of them."""
 MAX_ALIASED = 100_000
+MAX_DUPLICATES = 1000
+"""Keys of one document that are written twice."""
 
 _CONSTANTS: Mapping[str, object] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -34,17 +38,10 @@ _CONSTANTS: Mapping[str, object] = {
 _NUMBER_START = frozenset("0123456789+-.")
 _INT = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+|0[0-7]*|[1-9][0-9]*)\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
-_SAVE = "save the file as UTF-8 text"
+_JSON_ESCAPE = re.compile(r"\\(?:u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|.)", re.IGNORECASE)
+_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
+_LATER_MARK = re.compile(rf"(?m)^{_MARK}(?=---)|(?<=^---\n){_MARK}")
 _TAG = "tag:yaml.org,2002:"
-
-
-class YamlError(Exception):
-    """The text is no YAML that can be read; `line` counts from 1."""
-
-    def __init__(self, message: str, line: int, fix: str = "") -> None:
-        super().__init__(message)
-        self.line = line
-        self.fix = fix
 
 
 class Map(dict[str, object]):
@@ -123,7 +120,7 @@ def trees(text: str) -> Iterator[Tree]:
             f"the file is larger than {MAX_BYTES >> 20} MiB", 1, "split it into several files"
         )
     try:
-        parser = CParser(text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}"))
+        parser = CParser(_ready(text))
         while True:
             event = cast("_Event", parser.get_event())
             kind: type[object] = type(event)
@@ -133,11 +130,30 @@ def trees(text: str) -> Iterator[Tree]:
                     yield tree
             elif kind is yaml.StreamEndEvent:
                 return
+    except YamlError as error:
+        raise foreign(text, error.line) or error from None
     except yaml.YAMLError as error:
-        raise _explained(error, text) from error
+        raise explained(error, text) from error
     except UnicodeEncodeError as error:
-        line = text.count("\n", 0, error.start) + 1
-        raise YamlError("the text has characters that are no Unicode", line, _SAVE) from error
+        raise no_character(text, error) from error
+
+
+def _ready(text: str) -> str:
+    """Return the text without byte order marks, and JSON without escapes that YAML lacks; lines stay."""
+    if _MARK in text:
+        # Files that were joined have marks further down.
+        text = _LATER_MARK.sub("", text.removeprefix(_MARK))
+    if text.lstrip()[:1] in ("{", "[") and "\\u" in text:
+        text = _JSON_ESCAPE.sub(_whole_character, text)
+    return text
+
+
+def _whole_character(escape: re.Match[str]) -> str:
+    """Join the two halves that JSON writes for a character beyond U+FFFF."""
+    if escape.group(1) is None:
+        return escape.group()
+    high, low = int(escape.group(1), 16), int(escape.group(2), 16)
+    return f"\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"
 
 
 class _Builder:
@@ -256,9 +272,18 @@ class _Builder:
             frame.merges.append((value, -line))
             return
         if key in container:
-            self._duplicates.append(Duplicate(key, line, container.key_lines[key]))
+            self._repeated(key, line, container.key_lines[key])
         container[key] = value
         container.key_lines[key] = line
+
+    def _repeated(self, key: str, line: int, first: int) -> None:
+        self._duplicates.append(Duplicate(key, line, first))
+        if len(self._duplicates) > MAX_DUPLICATES:
+            raise YamlError(
+                f"more than {MAX_DUPLICATES} keys are written twice",
+                line,
+                "start a new object with --- or - ",
+            )
 
 
 def resolve(text: str) -> object:
@@ -326,34 +351,3 @@ def _merge(container: Map, value: object, line: int) -> None:
             if key not in container:
                 container[key] = merged
                 container.key_lines[key] = source.key_lines[key]
-
-
-def _explained(error: yaml.YAMLError, text: str) -> YamlError:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    line = mark.line + 1 if mark is not None else 1
-    problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
-    if "cannot start any token" in problem and _starts_with_tab(text, line):
-        return YamlError(
-            "a tab is used for indentation; YAML allows spaces only", line, "replace tabs by spaces"
-        )
-    context = getattr(error, "context", None)
-    opened = getattr(error, "context_mark", None)
-    text = f"no valid YAML: {problem}" + (f" {context}" if context else "")
-    if opened is not None and opened.line + 1 != line:
-        text += f" that starts on line {opened.line + 1}"
-    return YamlError(text, line, _advice(problem))
-
-
-def _starts_with_tab(text: str, line: int) -> bool:
-    rows = text.splitlines()[line - 1 : line]
-    return any("\t" in row[: len(row) - len(row.lstrip())] for row in rows)
-
-
-def _advice(problem: str) -> str:
-    if "mapping values are not allowed" in problem:
-        return 'check the indentation, and put values that contain ": " in quotes'
-    if "could not find expected ':'" in problem:
-        return "write `key: value`"
-    if "control characters" in problem:
-        return _SAVE
-    return "check the indentation and the quotes around this line"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from rhumb.model.decode import Decoder, Problem
 from rhumb.model.kinds.proxy_config import ProxyConfig
-from rhumb.model.yaml_tree import YamlError, trees
+from rhumb.model.not_yaml import YamlError
+from rhumb.model.yaml_tree import trees
 
 _SHAPING = ("connectionSettings", "gatewayTopology", "proxyHeaders")
 """Fields that shape what the proxy is sent; of the others views must know nothing."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from rhumb.model.codec import Document, Reader
-from rhumb.model.finding import Level
+from rhumb.model.finding import Level, bounded
 from rhumb.validation.all import check
 
 
@@ -29,19 +29,18 @@ class Loader:
 
 
 def _checked(document: Document) -> Document:
-    if document.resource is None:
-        return document
-    found = check(document.resource)
-    if not found:
-        return document
+    found = check(document.resource) if document.resource is not None else ()
     # The document still has its tree, which knows lines that the resource did not keep.
     placed = tuple(
         msgspec.structs.replace(f, location=document.line_of(f.field)) if f.field else f
         for f in found
     )
+    findings = document.findings + placed
+    if not findings:
+        return document
     refused = any(f.level is Level.ERROR for f in placed)
     return msgspec.structs.replace(
         document,
-        findings=document.findings + placed,
+        findings=bounded(findings),
         resource=None if refused else document.resource,
     )
