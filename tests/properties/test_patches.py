@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.encode.test_patches import (
+from tests.encode.patched import (
     CLIENT,
     ECHO,
     EXTRA,
