@@ -17,6 +17,7 @@ from rhumb.model.finding import Finding, Level
 from rhumb.model.resource import Changes, Key, Location, Resource
 from rhumb.model.yaml_tree import MAX_BYTES
 from rhumb.sources.held import Delta, Held
+from rhumb.sources.inotify import Inotify, is_available
 from rhumb.sources.scan import Stamp, scan, stamp_of
 from rhumb.sources.store import ConfigStore
 from rhumb.validation.load import Loader
@@ -174,9 +175,11 @@ class FileSource:
         return self._store.apply(self._name, delta.upserts, delta.removed, self._held.findings())
 
 
-def _notifier(paths: Sequence[str], *, recursive: bool) -> RustNotify:
+def _notifier(paths: Sequence[str], *, recursive: bool) -> RustNotify | Inotify:
     """Return a watcher; where the system refuses one, a watcher of nothing, whose time-outs still sweep."""
     try:
+        if is_available():
+            return Inotify(paths, recursive=recursive)
         return RustNotify(list(paths), False, False, 0, recursive, True)
     except OSError as error:
         _log.warning(
