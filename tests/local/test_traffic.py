@@ -415,7 +415,11 @@ def test_the_way_out(mesh: Routed) -> None:
             ("outside.example", ["jane.example.com"]),
             ("outside.example", ["joe.example.com"]),
         ]
-        assert [reach(host) for host in ("misnamed", "distrusted")] == [{"status": 503}] * 2
+        refused = [reach(host) for host in ("misnamed", "distrusted", "gated")]
+        assert refused == [{"status": 503}] * 3
+        until(lambda: mesh.ask("/x", host="gated.outside.example").status == 200)
+        through = mesh.ask("/x", host="gated.outside.example").said
+        assert (through["sni"], through["client"]) == ("outside.example", ["joe.example.com"])
         assert [reach(host)["proxy"] for host in ("first", "second")] == ["V1", "V2"]
         assert reach("forwarder", 9000)["tunnel"] == "CONNECT far.example:8443"
 
