@@ -100,7 +100,7 @@ class ZoneAwareLbSetting(Kind, frozen=True, kw_only=True):
     enabled: bool | None = None
     failover: tuple[Failover, ...] = ()
     failover_priority: tuple[str, ...] = ()
-    min_cluster_size: UInt64 | None = None
+    min_cluster_size: UInt32 | None = None
 
 
 class Warmup(Kind, frozen=True, kw_only=True):
