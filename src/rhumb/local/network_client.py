@@ -14,7 +14,7 @@ from rhumb.base.errors import RhumbError
 from rhumb.base.tasks import Nursery
 from rhumb.local import control
 
-_IDLE_S = 1.0
+_IDLE_S = 0.3
 _ANSWER_S = 20.0
 Json = dict[str, object]
 
