@@ -153,4 +153,5 @@ def test_who_does_not_see_the_service_does_not_care() -> None:
     wide = View(role=Role.SIDECAR, namespace="a")
     assert not after.impact.matters(before.scope(narrow), after.scope(narrow))
     assert after.impact.matters(before.scope(wide), after.scope(wide))
-    assert after.impact.is_endpoints_only
+    assert after.impact.types == {EDS}
+    assert not after.impact.is_full

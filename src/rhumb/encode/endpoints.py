@@ -7,6 +7,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2 as pb
 
 from rhumb.ir.endpoint import LbEndpoint, LoadAssignment, LocalityGroup
 from rhumb.model.endpoint import Health
+from rhumb.model.peer import METADATA_KEY, METADATA_NAMESPACE
 
 _HEALTH = {
     Health.HEALTHY: health.HealthStatus.HEALTHY,
@@ -48,9 +49,9 @@ def _endpoint(out: components.LbEndpoint, value: LbEndpoint) -> None:
     if value.mtls:
         metadata["envoy.transport_socket_match"]["tlsMode"] = "istio"
     if value.workload:
-        metadata["istio"]["workload"] = value.workload
+        metadata[METADATA_NAMESPACE]["workload"] = value.workload
     if value.peer:
-        metadata["istio"]["peer"] = value.peer
+        metadata[METADATA_NAMESPACE][METADATA_KEY] = value.peer
 
 
 def spell_address(out: address.Address, host: str, port: int) -> None:

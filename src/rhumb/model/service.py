@@ -125,7 +125,3 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     def port(self, number: int) -> Port | None:
         """Return the port with this number."""
         return next((p for p in self.ports if p.number == number), None)
-
-    def port_named(self, name: str) -> Port | None:
-        """Return the port with this name."""
-        return next((p for p in self.ports if p.name == name), None)

@@ -107,11 +107,6 @@ class Impact(msgspec.Struct, frozen=True, kw_only=True):
         served = {namespace for _, namespace in self.services | self.endpoints}
         return frozenset(served | {k.namespace for k in self.keys if (k.group, k.kind) in _AT_HOME})
 
-    @property
-    def is_endpoints_only(self) -> bool:
-        """Tell whether nothing but endpoints differs: EDS for some clusters at most."""
-        return not self.is_full and self.types <= {EDS}
-
     def then(self, later: "Impact") -> "Impact":
         """Merge with what differs afterwards."""
         return Impact(

@@ -10,7 +10,6 @@ from envoy.service.discovery.v3 import discovery_pb2 as discovery
 
 from rhumb.base.tasks import Nursery
 from rhumb.testing.fake_envoy import FakeEnvoy, Request
-from rhumb.xds.types import HEALTH_TYPE
 
 _SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService"
 _PATIENCE_S = 15.0
@@ -73,13 +72,6 @@ class AdsClient:
 
     async def send(self, request: Request) -> None:
         """Say something out of turn."""
-        await self._call.write(request)
-
-    async def report_health(self, *, healthy: bool, reason: str = "") -> None:
-        """Say how the workload is, as an agent does."""
-        request = discovery.DeltaDiscoveryRequest(type_url=HEALTH_TYPE, node=self.envoy.node)
-        if not healthy:
-            request.error_detail.message = reason
         await self._call.write(request)
 
     async def _tell(self) -> None:

@@ -26,21 +26,13 @@ BLOCK_ALL = "block_all"
 
 HTTP_PROXY_ROUTE = "http_proxy"
 
-SDS_CLUSTER = "sds-grpc"
-"""Static cluster of the agent's secret service."""
 WORKLOAD_SECRET = "default"  # noqa: S105 - a resource name
 """The workload's own key and certificate chain."""
 ROOT_SECRET = "ROOTCA"  # noqa: S105 - a resource name
 """The roots that workload certificates are verified against."""
-BUILTIN_SECRET = "builtin://"  # noqa: S105 - a resource name
-INVALID_SECRET = "invalid://"  # noqa: S105 - a resource name
 SYSTEM_ROOTS = "system"
 """Path of a FileRoot that means the roots of the operating system."""
 CA_SUFFIX = "-cacert"
-
-TLS_MATCH_ISTIO = "tlsMode-istio"
-TLS_MATCH_DISABLED = "tlsMode-disabled"
-TLS_MODE = "tlsMode"
 
 
 class OutboundCluster(msgspec.Struct, frozen=True, order=True):
