@@ -19,6 +19,7 @@ _VERSION = re.compile(rb"served by\D*(v\d)")
 _PANEL = re.compile(rb"Error fetching product (\w+)")
 _NO_STARS = b"Ratings service is currently unavailable"
 _ANSWER_S = 15.0
+_HANDSHAKE_S = 5.0
 _MORE_S = 30.0
 
 
@@ -56,17 +57,19 @@ class Tls(msgspec.Struct, frozen=True):
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, port: int, tls: Tls | None) -> None:
-        super().__init__("127.0.0.1", port, timeout=_ANSWER_S)
+    def __init__(self, port: int, tls: Tls | None, seconds: float = _ANSWER_S) -> None:
+        super().__init__("127.0.0.1", port, timeout=seconds)
         self._tls = tls
 
     def connect(self) -> None:
-        super().connect()
-        if self._tls is not None:
-            context = ssl.create_default_context(cadata=self._tls.authorities)
-            self.sock: socket.socket = context.wrap_socket(
-                self.sock, server_hostname=self._tls.name
-            )
+        if self._tls is None:
+            super().connect()
+            return
+        context = ssl.create_default_context(cadata=self._tls.authorities)
+        # Wrapped before it connects: who holds it can close it when the peer goes during the handshake.
+        self.sock = context.wrap_socket(socket.socket(), server_hostname=self._tls.name)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect((self.host, self.port))
 
 
 class Gateway:
@@ -139,12 +142,13 @@ class Gateway:
             connection.close()
         return {"Cookie": cookie.partition(";")[0]}
 
-    def certificate(self) -> bytes:
+    def certificate(self, seconds: float = _HANDSHAKE_S) -> bytes:
         """Return the certificate that the port shows, DER.
 
-        Raises OSError (ssl.SSLError among them) when it does not prove who it should be.
+        Raises OSError (ssl.SSLError among them) when it does not prove who it should be, or not in time:
+        a published port that leads nowhere keeps its callers waiting.
         """
-        connection = _Connection(self._port, self._tls)
+        connection = _Connection(self._port, self._tls, seconds)
         try:
             connection.connect()
             assert isinstance(connection.sock, ssl.SSLSocket)
