@@ -48,7 +48,7 @@ def validate(
     for name in ("xds-grpc", "sds-grpc"):
         bootstrap.static_resources.clusters.append(_static(name))
     for listener in listeners:
-        bootstrap.static_resources.listeners.append(_inlined(listener, routes))
+        bootstrap.static_resources.listeners.append(with_routes(listener, routes))
     ads = bootstrap.dynamic_resources.ads_config
     ads.api_type = ApiConfigSource.DELTA_GRPC
     ads.transport_api_version = ApiVersion.V3
@@ -139,7 +139,8 @@ def _without_ads(cluster: Cluster) -> Cluster:
     return out
 
 
-def _inlined(listener: Listener, routes: Mapping[str, RouteConfiguration]) -> Listener:
+def with_routes(listener: Listener, routes: Mapping[str, RouteConfiguration]) -> Listener:
+    """Return a listener with its route configurations inline."""
     out = Listener()
     out.CopyFrom(listener)
     chains: list[FilterChain] = list(out.filter_chains)

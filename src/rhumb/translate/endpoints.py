@@ -15,6 +15,8 @@ from rhumb.snapshot.view import View
 from rhumb.translate import locality, names, traffic_policy
 from rhumb.translate.traffic_policy import Effective
 
+_MAX_TOTAL = 2**32 - 1
+
 
 def assignment(snapshot: Snapshot, view: View, cluster: str) -> LoadAssignment:
     """Return what EDS delivers for a cluster name; empty when the view sees no such service."""
@@ -63,9 +65,16 @@ def of_service(
         chosen = [e for e in chosen if e.node == view.node]
     automatic = snapshot.mesh.auto_mtls and policy.tls is None and not service.mesh_external
     mutual = policy.tls is not None and policy.tls.mode is ClientTlsMode.ISTIO_MUTUAL
+    total = sum(e.weight for e in chosen)
     placed = [
         locality.Placed(
-            e, _endpoint(view, e, mtls=mutual or (automatic and accepts_mtls(snapshot, e)))
+            e,
+            _endpoint(
+                view,
+                e,
+                mtls=mutual or (automatic and accepts_mtls(snapshot, e)),
+                weight=_share(e.weight, total, len(chosen)),
+            ),
         )
         for e in chosen
     ]
@@ -108,7 +117,12 @@ def origin_of(service: Service) -> Origin:
     return Origin(key.kind, key.namespace, key.name, "", place.file, place.line)
 
 
-def _endpoint(view: View, endpoint: Endpoint, *, mtls: bool) -> LbEndpoint:
+def _share(weight: int, total: int, count: int) -> int:
+    """Return a weight, made smaller in proportion where all of them exceed what Envoy can add up."""
+    return weight if total <= _MAX_TOTAL else max(1, weight * (_MAX_TOTAL - count) // total)
+
+
+def _endpoint(view: View, endpoint: Endpoint, *, mtls: bool, weight: int) -> LbEndpoint:
     address, *additional = view.capabilities.of_families(endpoint.addresses)
     workload = endpoint.workload
     fields = (
@@ -123,7 +137,7 @@ def _endpoint(view: View, endpoint: Endpoint, *, mtls: bool) -> LbEndpoint:
         additional=tuple(additional) if view.capabilities.dual_stack else (),
         port=endpoint.port,
         health=endpoint.health,
-        weight=endpoint.weight,
+        weight=weight,
         mtls=mtls,
         workload=";".join(fields),
         peer=format_peer(peer(workload)),

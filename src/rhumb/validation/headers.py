@@ -9,6 +9,9 @@ from rhumb.validation.rules import Report
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~A-Za-z0-9]+")
 _PROBE_NAME = re.compile(r"[-A-Za-z0-9]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+_MAX_VALUE = 16 * 1024
+"""What Envoy takes, in bytes."""
+_BREAK = re.compile(r"[\x00\r\n]")
 _ARGUMENT = r'(?:[^\\)"]|\\.)*'
 _VARIABLE = re.compile(
     rf"""
@@ -59,6 +62,11 @@ def _plain_name(name: str) -> str | None:
     return None if _NAME.fullmatch(name) else f"header name {name} is not a valid header name"
 
 
+def one_line(text: str) -> str | None:
+    """Check a text that becomes part of a header: Envoy refuses a whole route table for a line break."""
+    return "must be one line, without control characters" if _BREAK.search(text) else None
+
+
 def _is_authority(name: str) -> bool:
     return name.lower() in (":authority", "host")
 
@@ -68,7 +76,7 @@ def _request_name(name: str) -> str | None:
         return "header name cannot be empty"
     if name.startswith(":") and not _is_authority(name):
         return f'invalid header "{name}": header cannot have ":" prefix'
-    return None
+    return one_line(name)
 
 
 def _other_name(name: str) -> str | None:
@@ -76,15 +84,17 @@ def _other_name(name: str) -> str | None:
         return "header name cannot be empty"
     if name.lower() == "host":
         return f'invalid header "{name}": cannot set Host header'
-    return (
-        f'invalid header "{name}": header cannot have ":" prefix' if name.startswith(":") else None
-    )
+    if name.startswith(":"):
+        return f'invalid header "{name}": header cannot have ":" prefix'
+    return one_line(name)
 
 
 def value(text: str) -> str | None:
     """Check a value that is set or added: no control characters, variables are closed (`%VAR%`, `%%`)."""
     if not _VALUE.fullmatch(text):
         return f"header value configuration {text} is invalid"
+    if len(text.encode("utf-8", "replace")) > _MAX_VALUE:
+        return f"header value is longer than {_MAX_VALUE} bytes"
     if "%" not in text:
         return None
     at = 0

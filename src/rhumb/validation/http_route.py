@@ -312,6 +312,12 @@ def _check_redirect(
             f"Redirect Code {redirect.redirect_code} is not yet supported: the rule is left out",
             "use 301, 302, 303, 307 or 308",
         )
+    for name, text in (
+        ("uri", redirect.uri),
+        ("prefixRewrite", redirect.prefix_rewrite),
+        ("authority", redirect.authority),
+    ):
+        report.error(f"{at}.{name}", headers.one_line(text))
     if redirect.scheme not in ("", "http", "https"):
         report.error(f"{at}.scheme", 'invalid redirect scheme, must be "http" or "https"')
     if redirect.port:
@@ -369,8 +375,11 @@ def _check_rewrite(report: Report, at: str, rewrite: HttpRewrite | None) -> None
             "rewrite must specify at least one of URI, UriRegexRewrite, or authority. "
             "Only one of URI or UriRegexRewrite may be specified",
         )
+    for name, text in (("uri", rewrite.uri), ("authority", rewrite.authority)):
+        report.error(f"{at}.{name}", headers.one_line(text))
     if pattern is None:
         return
+    report.error(f"{at}.uriRegexRewrite.rewrite", headers.one_line(pattern.rewrite))
     if not pattern.match or not pattern.rewrite:
         report.error(
             f"{at}.uriRegexRewrite",

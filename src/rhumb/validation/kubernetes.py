@@ -1,6 +1,13 @@
 """Rules for the Kubernetes kinds that shape the mesh, as the API server has them."""
 
-from rhumb.model.kinds.endpoint_slice import SERVICE_NAME, Endpoints, EndpointSlice
+from collections.abc import Sequence
+
+from rhumb.model.kinds.endpoint_slice import (
+    SERVICE_NAME,
+    EndpointPort,
+    Endpoints,
+    EndpointSlice,
+)
 from rhumb.model.kinds.kubernetes import Service
 from rhumb.model.resource import Resource
 from rhumb.validation import rules
@@ -95,6 +102,7 @@ def check_endpoint_slice(resource: Resource, spec: EndpointSlice, report: Report
             report.error(f"endpoints[{at}].addresses", "Required value: at least one address")
         for index, address in enumerate(endpoint.addresses if spec.address_type != "FQDN" else ()):
             report.error(f"endpoints[{at}].addresses[{index}]", rules.address(address))
+    _check_numbers(report, "ports", spec.ports)
 
 
 def check_endpoints(_resource: Resource, spec: Endpoints, report: Report) -> None:
@@ -106,6 +114,13 @@ def check_endpoints(_resource: Resource, spec: Endpoints, report: Report) -> Non
         ):
             for index, address in enumerate(addresses):
                 report.error(f"subsets[{at}].{name}[{index}].ip", rules.address(address.ip))
+        _check_numbers(report, f"subsets[{at}].ports", subset.ports)
+
+
+def _check_numbers(report: Report, at: str, ports: Sequence[EndpointPort]) -> None:
+    for index, port in enumerate(ports):
+        if port.port:
+            report.error(f"{at}[{index}].port", rules.port(port.port))
 
 
 def _check_ports(report: Report, spec: Service) -> None:

@@ -151,6 +151,8 @@ def _check_egress_ports(report: Report, listeners: Sequence[EgressListener]) -> 
                     at,
                     "sidecar: the egress listener with empty port should be the last listener in the list",
                 )
+            if egress.bind:
+                report.error(f"{at}.bind", rules.address(egress.bind))
             continue
         _check_target_port(report, f"{at}.port", port)
         if port.number == 0:

@@ -18,7 +18,7 @@ from rhumb.model.kinds.destination_rule import (
     TunnelSettings,
     Warmup,
 )
-from rhumb.validation import rules
+from rhumb.validation import headers, rules
 from rhumb.validation.locality import check_locality, check_zone_aware
 from rhumb.validation.rules import Report
 
@@ -222,6 +222,7 @@ def _check_warmup(report: Report, at: str, warmup: Warmup) -> None:
 
 
 def _check_hash(report: Report, at: str, lb: ConsistentHash) -> None:
+    report.error(f"{at}.httpHeaderName", headers.one_line(lb.http_header_name or ""))
     if lb.http_cookie is not None:
         _check_cookie(report, f"{at}.httpCookie", lb.http_cookie)
     if lb.minimum_ring_size and (lb.ring_hash is not None or lb.maglev is not None):
@@ -250,6 +251,7 @@ def _check_cookie(report: Report, at: str, cookie: HttpCookie) -> None:
             report.error(where, "cookie attribute name cannot be empty")
         elif attribute.name in seen:
             report.error(where, f"duplicate cookie attribute name: {attribute.name}")
+        report.error(where, headers.one_line(attribute.name + attribute.value))
         seen.add(attribute.name)
 
 
