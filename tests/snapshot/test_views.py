@@ -5,7 +5,6 @@ from rhumb.model.endpoint import Locality
 from rhumb.model.proxy import Proxy
 from rhumb.model.resource import Changes, ResourceSet
 from rhumb.snapshot.build import World, build, empty
-from rhumb.snapshot.secrets import may_read
 from rhumb.snapshot.view import Capabilities, View
 
 SERVICES = """
@@ -205,9 +204,3 @@ def test_the_ca_half_never_carries_a_key() -> None:
     roots = found.config_map("edge", "roots")
     assert roots is not None
     assert roots.ca == b"pem"
-
-
-def test_only_proxies_of_a_namespace_may_read_its_secrets() -> None:
-    view = world().view(proxy(kind="router"))
-    assert may_read(view, "books")
-    assert not may_read(view, "edge")

@@ -1,4 +1,4 @@
-"""What the xDS server counts, under Istio's names where Istio has one (istio-api.md 9.5)."""
+"""What the xDS server counts, under Istio's names where Istio has one."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator

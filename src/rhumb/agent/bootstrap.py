@@ -1,4 +1,4 @@
-"""Settings to Envoy's bootstrap: who it is, where it asks, what it shows (istio-api.md 6.1)."""
+"""Settings to Envoy's bootstrap: who it is, where it asks, what it shows."""
 
 import ipaddress
 from collections.abc import Mapping

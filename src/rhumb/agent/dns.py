@@ -1,4 +1,4 @@
-"""A DNS proxy beside one workload: mesh names from the name table, the rest from the outside (istio-api.md 6.4)."""
+"""A DNS proxy beside one workload: mesh names from the name table, the rest from the outside."""
 
 import asyncio
 import logging

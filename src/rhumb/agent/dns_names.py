@@ -1,4 +1,4 @@
-"""The names that a workload may ask for, from the name table of its proxy (istio-api.md 6.4). Pure."""
+"""The names that a workload may ask for, from the name table of its proxy. Pure."""
 
 from collections.abc import Iterable, Mapping
 

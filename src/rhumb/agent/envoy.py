@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 def command(settings: SidecarSettings, binary: Path) -> tuple[str, ...]:
-    """Return Envoy's command line (istio-api.md 6.5)."""
+    """Return Envoy's command line."""
     return (
         str(binary),
         "--config-path",

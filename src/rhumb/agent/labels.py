@@ -1,4 +1,4 @@
-"""Istio's label sets from the few tags that Envoy counts by (istio-api.md 5.2).
+"""Istio's label sets from the few tags that Envoy counts by.
 
 Envoy's tags: reporter, destination (cluster name, or `HOST;NAMESPACE`), peer (compact text), principal,
 response_code, response_flags, grpc_response_status. What is constant for a workload is joined here.

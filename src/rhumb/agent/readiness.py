@@ -24,7 +24,7 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 def judge(stats: str) -> Readiness:
-    """Judge by the text of `/stats`, as Istio's agent does (istio-api.md 6.3)."""
+    """Judge by the text of `/stats`, as Istio's agent does."""
     seen = dict(line.split(": ", 1) for line in stats.splitlines() if ": " in line)
     clusters = _count(seen, "cluster_manager.cds.update_success")
     listeners = _count(seen, "listener_manager.lds.update_success")

@@ -1,6 +1,6 @@
 """Which traffic of a workload goes through Envoy, as a plan: data that is applied elsewhere.
 
-The same decisions as Istio's iptables rules (istio-api.md 6.6), with Envoy's own sockets known by their
+The same decisions as Istio's iptables rules, with Envoy's own sockets known by their
 mark instead of a user id.
 """
 

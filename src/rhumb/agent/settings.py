@@ -18,7 +18,7 @@ SOCKET_MARK = 1337
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """Istio's port numbers (istio-api.md 2.1); other numbers serve when sidecars share a host."""
+    """Istio's port numbers; other numbers serve when sidecars share a host."""
 
     admin: int = 15000
     outbound: int = 15001
@@ -115,8 +115,6 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     A machine with a resolver of its own (systemd-resolved) names that one: what it asks others must reach
     them, or it asks itself.
     """
-    bypass_gid: int | None = None
-    """Sockets of this group are left alone as well as marked ones: the agent's own on a machine."""
 
 
 class Discovery(msgspec.Struct, frozen=True, kw_only=True):

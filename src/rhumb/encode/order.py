@@ -1,4 +1,4 @@
-"""The one order of HTTP filters (istio-api.md 2.4), with the reason beside each line."""
+"""The one order of HTTP filters, with the reason beside each line."""
 
 from collections.abc import Iterable
 

@@ -48,7 +48,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def canonical_name(self) -> str:
-        """Return Istio's canonical service name (istio-api.md 7)."""
+        """Return Istio's canonical service name."""
         labels = dict(self.labels)
         for label in ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app"):
             if labels.get(label):

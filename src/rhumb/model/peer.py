@@ -33,7 +33,7 @@ class Peer(msgspec.Struct, frozen=True):
 
 
 def peer(workload: Workload) -> Peer:
-    """Return what metrics say of a workload (istio-api.md 5.2: absent labels are `unknown`)."""
+    """Return what metrics say of a workload (absent labels are `unknown`)."""
     labels = dict(workload.labels)
     return Peer(
         workload=workload.name or UNKNOWN,

@@ -1,4 +1,4 @@
-"""Proxies as they introduce themselves: Envoy's node id and Istio's metadata (istio-api.md 6.1)."""
+"""Proxies as they introduce themselves: Envoy's node id and Istio's metadata."""
 
 import enum
 from collections.abc import Mapping

@@ -54,7 +54,7 @@ _HTTP2 = frozenset({Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB})
 
 
 class Resolution(enum.StrEnum):
-    """How the endpoints of a service are found (istio-api.md 1.4, 2.6)."""
+    """How the endpoints of a service are found."""
 
     STATIC = "STATIC"
     """Known endpoints: an EDS cluster."""

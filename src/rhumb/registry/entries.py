@@ -178,8 +178,8 @@ def target_port(
     """Return the workload's port, 0 when the workload has none of the name that the target gives.
 
     A named target must stand in the workload's `ports`. Otherwise the workload's own mapping of the
-    service port's name wins over the number of the target (Istio: findServiceTargetPort,
-    istio-api.md 1.4), unless a Kubernetes Service gives the target of a Pod.
+    service port's name wins over the number of the target (Istio:
+    findServiceTargetPort), unless a Kubernetes Service gives the target of a Pod.
     """
     if isinstance(target, str) and not target.isdigit():
         return spec.ports.get(target, 0)

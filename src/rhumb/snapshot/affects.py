@@ -1,4 +1,4 @@
-"""What a change may touch, so that the rest is not even looked at (istio-api.md 12)."""
+"""What a change may touch, so that the rest is not even looked at."""
 
 from collections.abc import Iterable
 

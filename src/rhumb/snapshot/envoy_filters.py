@@ -1,4 +1,4 @@
-"""EnvoyFilters: which patches are for a proxy, and in what order (istio-api.md 1.7)."""
+"""EnvoyFilters: which patches are for a proxy, and in what order."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping

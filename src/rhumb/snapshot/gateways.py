@@ -10,7 +10,7 @@ from rhumb.snapshot.snapshot import GatewayServers
 
 
 class Gateways:
-    """The Gateways of the mesh, oldest first, in whatever namespace they are (istio-api.md 1.3)."""
+    """The Gateways of the mesh, oldest first, in whatever namespace they are."""
 
     def __init__(self, resources: Iterable[Resource]) -> None:
         self._all: list[tuple[Labels, GatewayServers]] = []

@@ -1,4 +1,4 @@
-"""PeerAuthentications: what the server side of a workload accepts (istio-api.md 1.9)."""
+"""PeerAuthentications: what the server side of a workload accepts."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""ProxyConfigs: with what the proxy of a workload starts (istio-api.md 1.8)."""
+"""ProxyConfigs: with what the proxy of a workload starts."""
 
 from collections.abc import Iterable, Iterator, Mapping
 

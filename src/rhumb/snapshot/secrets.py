@@ -1,17 +1,11 @@
-"""TLS credentials in Secrets and ConfigMaps (istio-api.md 1.3)."""
+"""TLS credentials in Secrets and ConfigMaps."""
 
 from rhumb.model.kinds.kubernetes import ConfigMap, Secret
 from rhumb.model.kinds.table import CORE
 from rhumb.model.resource import Key, Resource, ResourceSet
 from rhumb.snapshot.snapshot import SecretData
-from rhumb.snapshot.view import View
 
 CA_SUFFIX = "-cacert"
-
-
-def may_read(view: View, namespace: str) -> bool:
-    """Tell whether a proxy may have the Secrets of a namespace: its own, no other."""
-    return view.namespace == namespace
 
 
 def secret(resources: ResourceSet, namespace: str, name: str) -> SecretData | None:

@@ -136,7 +136,7 @@ class Mtls(msgspec.Struct, frozen=True):
 
 
 class SecretData(msgspec.Struct, frozen=True, kw_only=True):
-    """A TLS credential from a Secret or ConfigMap (keys of istio-api.md 1.3), decoded."""
+    """A TLS credential from a Secret or ConfigMap, decoded."""
 
     certificate: bytes = b""
     private_key: bytes = b""
@@ -218,7 +218,7 @@ class Snapshot(Protocol):
         ...
 
     def secret(self, namespace: str, name: str) -> SecretData | None:
-        """Return a TLS credential (`rhumb.snapshot.secrets.may_read` says whose).
+        """Return a TLS credential (`rhumb.translate.secrets` says who gets it).
 
         `NAME-cacert` is the CA alone, from a Secret of that name or from NAME.
         """

@@ -1,6 +1,6 @@
 """The servers of all Gateways that select one router, merged by port: who serves what, who lost.
 
-Istio's rules (istio-api.md 1.3): Gateways count in order of age; plain servers of one protocol share a
+Istio's rules: Gateways count in order of age; plain servers of one protocol share a
 port, TLS servers share it by host name; what does not fit is refused and the rest goes on.
 """
 

@@ -1,4 +1,4 @@
-"""The names that a sidecar's DNS answers (Istio: dns.BuildNameTable; istio-api.md 6.4)."""
+"""The names that a sidecar's DNS answers (Istio: dns.BuildNameTable)."""
 
 from rhumb.ir.bundle import NameRecord, NameTable
 from rhumb.model.endpoint import Endpoint, Health

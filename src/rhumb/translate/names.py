@@ -1,7 +1,7 @@
 """The grammar of the names that Envoy resources carry: Istio's, letter for letter, written and read here only.
 
 Every form is a value whose text is `str(value)`; `parse_*` reads the text back, or returns None for
-text of another form. Source: istio-api.md 2.2 to 2.6 and 4.2.
+text of another form. The forms are Istio's.
 """
 
 import msgspec
@@ -185,11 +185,6 @@ class KubernetesSecret(msgspec.Struct, frozen=True, order=True):
     def is_ca(self) -> bool:
         """Tell whether only the CA certificate is asked for."""
         return self.name.endswith(CA_SUFFIX)
-
-    @property
-    def credential(self) -> str:
-        """Return the credential's name, without the suffix that asks for its CA."""
-        return self.name.removesuffix(CA_SUFFIX)
 
     @property
     def ca(self) -> "KubernetesSecret":

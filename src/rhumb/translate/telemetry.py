@@ -14,7 +14,7 @@ DEFAULT_FORMAT = (
     "%UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% "
     "%REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
 )
-"""Istio's default (istio-api.md 5.4)."""
+"""Istio's default."""
 
 _DEFAULT_FIELDS = {
     "authority": "%REQ(:AUTHORITY)%",

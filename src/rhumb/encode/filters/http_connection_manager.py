@@ -1,4 +1,4 @@
-"""envoy.filters.network.http_connection_manager (istio-api.md 2.4)."""
+"""envoy.filters.network.http_connection_manager."""
 
 from envoy.config.core.v3.config_source_pb2 import ApiVersion
 from envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions

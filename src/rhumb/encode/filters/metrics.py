@@ -1,4 +1,4 @@
-"""Istio's standard metrics through envoy.access_loggers.stats (istio-api.md 5.1, 13.2).
+"""Istio's standard metrics through envoy.access_loggers.stats.
 
 Only what differs from request to request is a tag; the agent joins the constant labels when it is
 scraped and drops Envoy's own prefix.

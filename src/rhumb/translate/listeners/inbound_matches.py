@@ -1,4 +1,4 @@
-"""Which connections an inbound port takes, by mutual TLS mode and protocol (istio-api.md 2.3)."""
+"""Which connections an inbound port takes, by mutual TLS mode and protocol."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Delegation: rules of a root VirtualService that a second one, without hosts, refines (istio-api.md 1.1)."""
+"""Delegation: rules of a root VirtualService that a second one, without hosts, refines."""
 
 from collections.abc import Iterator, Mapping
 
