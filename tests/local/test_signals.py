@@ -91,6 +91,20 @@ def restarts(mesh: Mesh, part: str) -> int:
     return int(told[1] or 0)
 
 
+def test_an_envoy_that_is_started_again_has_the_same_access_log(mesh: Mesh) -> None:
+    def output() -> str:
+        pid = process_of(mesh, "envoy")
+        assert pid is not None
+        return str(Path(f"/proc/{mesh.outside(pid)}/fd/1").readlink())
+
+    until(lambda: answers(mesh))
+    before = output()
+    assert before.endswith("/web-v1.default.proxy.log")
+    end(mesh, "envoy", signal.SIGKILL)
+    assert output() == before
+    until(lambda: answers(mesh))
+
+
 def test_an_end_by_a_signal_is_told_with_its_name(mesh: Mesh) -> None:
     end(mesh, "envoy", signal.SIGABRT)
     until(lambda: answers(mesh))

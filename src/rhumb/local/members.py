@@ -5,6 +5,7 @@ import contextlib
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -56,6 +57,7 @@ class Member:
         self._site: Site | None = None
         self.sidecar: Sidecar | None = None
         self.application: Application | None = None
+        self._access_log: BinaryIO | None = None
         self.ready = False
         generated = around.state.generated
         self._presence = (
@@ -72,7 +74,8 @@ class Member:
         self._site = site
         settings = self._settings(site)
         await site.redirect(settings)
-        log = self._around.state.log(f"{self.plan.id}.proxy").open("ab")
+        # Stays open: a proxy that is started again gets it, too.
+        self._access_log = self._around.state.log(f"{self.plan.id}.proxy").open("ab")
         self.sidecar = Sidecar(
             settings,
             binary=self._around.envoy,
@@ -80,7 +83,7 @@ class Member:
             join_token=self._token,
             enter=site.enter,
             launch=site.launch,
-            access_log=log.fileno(),
+            access_log=self._access_log.fileno(),
             forward=self._around.ground.forward,
             run_command=commands(self._beside, self._directory()),
         )
@@ -201,6 +204,8 @@ class Member:
         if self.sidecar is not None:
             await self.sidecar.stop(at_once=at_once)
         await self._nursery.close()
+        if self._access_log is not None:
+            self._access_log.close()
         site, self._site = self._site, None
         if site is not None and not at_once:  # else the place goes with the mesh
             await site.close()
