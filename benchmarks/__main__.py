@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from benchmarks import convergence, memory, startup
 from benchmarks.controlplane import run as controlplane
 from benchmarks.controlplane import stress
 from benchmarks.dataplane import run as dataplane
@@ -17,6 +18,9 @@ SCENARIOS: Mapping[str, Callable[[bool], Report]] = {
         stress.run() if quick else stress.run(proxies=500, churn_s=60, kills=20)
     ),
     "dataplane": lambda quick: dataplane.run(rounds=3 if quick else 9, seconds=2 if quick else 3),
+    "startup": lambda quick: startup.run(rounds=2 if quick else 5),
+    "convergence": lambda quick: convergence.run(changes=10 if quick else 40),
+    "memory": lambda quick: memory.run(rounds=1 if quick else 3),
 }
 
 
