@@ -162,6 +162,8 @@ def _check_sni_host(report: Report, at: str, host: str, spec: VirtualService) ->
             f'SNI host "{host}" is not a compatible subset of any of the virtual service hosts: '
             f"[{', '.join(spec.hosts)}]",
         )
+    else:
+        report.warn(at, rules.partial_wildcard(host), "it matches nothing: write *. or no wildcard")
 
 
 def _check_tcp(report: Report, at: str, tcp: TcpRoute, *, is_generated: bool) -> None:

@@ -134,17 +134,29 @@ def _tls(seen: Perspective, place: Place, bound: list[Routing]) -> Iterator[Filt
                 if key in handled or not rule.route:
                     continue
                 handled.add(key)
+                server_names = _matchable(match.sni_hosts)
+                if match.sni_hosts and not server_names:
+                    continue
                 yield _routed(
                     seen,
                     place,
                     routing,
                     rule.route,
                     cidrs(subnets) or place.cidrs,
-                    server_names=match.sni_hosts,
+                    server_names=server_names,
                     field=f"spec.tls[{at}]",
                 )
     if not handled:
-        yield _default(seen, place, server_names=_server_names(seen, place))
+        wanted = _server_names(seen, place)
+        server_names = _matchable(wanted)
+        # Without a name only addresses tell the service apart.
+        if server_names or place.cidrs or not wanted:
+            yield _default(seen, place, server_names=server_names)
+
+
+def _matchable(server_names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names without partial wildcards ("*-a.b"): Envoy refuses a whole listener for one."""
+    return tuple(n for n in server_names if n == "*" or "*" not in n.removeprefix("*."))
 
 
 def _server_names(seen: Perspective, place: Place) -> tuple[str, ...]:
