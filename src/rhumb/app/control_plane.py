@@ -108,7 +108,8 @@ class ControlPlane:
 
     def _push(self, since: float) -> None:
         """Push everything that differs."""
-        changes = self._pending.then(self._moving)
+        # Either may have come first: what counts is which objects to look at.
+        changes = Changes(changed=self._pending.keys | self._moving.keys)
         self._pending = self._moving = Changes()
         self._publish(self.store.resources, changes, since)
 
