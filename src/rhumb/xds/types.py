@@ -47,4 +47,6 @@ Healthy: no error_detail. Unhealthy: error_detail.message says why (Istio's conv
 
 WILDCARD = "*"
 
-_WILDCARD = frozenset({XdsType.CDS, XdsType.LDS, XdsType.VHDS, XdsType.NDS, XdsType.PCDS, XdsType.STARTUP})
+_WILDCARD = frozenset(
+    {XdsType.CDS, XdsType.LDS, XdsType.VHDS, XdsType.NDS, XdsType.PCDS, XdsType.STARTUP}
+)
