@@ -53,9 +53,8 @@ def command(checks: bool, quiet: bool, capture: str) -> None:
         page = _page(begin(file, found))
         _wait_for(page)
         click.echo(f"ready after {time.monotonic() - began:.1f} s; the page: {page}")
-        click.echo(
-            f"routes to try: copy a file of {samples / 'scenarios'}/*/ into {samples / 'mesh'}"
-        )
+        shown = _from_here(samples)
+        click.echo(f"routes to try: copy a file of {shown / 'scenarios'}/*/ into {shown / 'mesh'}")
         click.echo(
             "in another terminal: rhumb ps, rhumb status, rhumb logs; Ctrl-C ends the demo\n"
         )
@@ -75,6 +74,11 @@ def _samples() -> Path:
     if not packaged.is_dir():
         raise RhumbError("the Bookinfo sample is not installed", hint="reinstall rhumb-mesh")
     return packaged
+
+
+def _from_here(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _page(status: tables.Json) -> str:

@@ -1,4 +1,4 @@
-"""Where a decision came from: cited by explain, analyze, status and proxy-config."""
+"""Where a decision came from: cited by status and proxy-config."""
 
 import msgspec
 
