@@ -230,8 +230,9 @@ def _proxies() -> Iterator[Proxy]:
 
 
 def _spell(value: object) -> tuple[str, str, bytes]:
-    known = isinstance(value, agent_types.AgentValue)
-    return agent_types.encode(value) if known else encode(value)
+    if isinstance(value, agent_types.AgentValue):
+        return agent_types.encode(value)
+    return encode(value)
 
 
 def _raise(failure: Failure) -> None:
