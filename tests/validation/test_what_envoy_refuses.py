@@ -81,3 +81,29 @@ def test_ports_of_endpoints_are_ports(text: str) -> None:
     (finding,) = document.findings
     assert finding.field.endswith("ports[0].port")
     assert "must be in the range 1..65535" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("tcpKeepalive: {interval: -1s}", "tcpKeepalive.interval"),
+        ("dnsRefreshRate: 1ns", "dnsRefreshRate"),
+        ("dnsRefreshRate: -1s", "dnsRefreshRate"),
+        (
+            "defaultConfig: {connectionSettings: {httpIdleTimeout: -1s}}",
+            "defaultConfig.connectionSettings.httpIdleTimeout",
+        ),
+        (
+            "defaultConfig: {connectionSettings: {http2InitialStreamWindowSize: 2}}",
+            "defaultConfig.connectionSettings.http2InitialStreamWindowSize",
+        ),
+        (
+            'defaultConfig: {proxyHeaders: {server: {value: "a\\nb"}}}',
+            "defaultConfig.proxyHeaders.server.value",
+        ),
+    ],
+)
+def test_settings_of_the_mesh_are_refused_at_their_field(text: str, field: str) -> None:
+    ((document),) = Loader().load_mesh_config(text)
+    assert document.resource is None
+    assert [f.field for f in document.findings if f.level is Level.ERROR] == [field]

@@ -78,7 +78,7 @@ def _ingress(
     shared = scope.spec.inbound_connection_pool if scope.spec else None
     policy = _policy(snapshot, view, service, port, listener.connection_pool or shared)
     target = listener.default_endpoint
-    if target.startswith(("0.0.0.0", "[::]")):  # noqa: S104 - text of the API
+    if target.startswith((":", "0.0.0.0", "[::]")):  # noqa: S104 - text of the API
         target = ""  # the address that the connection meant
     elif not target and view.interception is Interception.NONE:
         target = f"{_LOOPBACK}:{number}"

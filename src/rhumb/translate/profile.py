@@ -14,6 +14,7 @@ from rhumb.ir.listener import (
 )
 from rhumb.ir.route import Forward, RouteConfiguration, VirtualHost
 from rhumb.model.kinds.proxy_config import (
+    MIN_WINDOW,
     ConnectionProfile,
     ConnectionSettings,
     ForwardClientCertDetails,
@@ -148,9 +149,9 @@ def _limits(said: ConnectionSettings, role: Role) -> HttpLimits:
         request_timeout_ms=_ms(said.http_request_timeout),
         request_headers_timeout_ms=_ms(said.http_request_headers_timeout),
         drain_timeout_ms=_ms(said.http_drain_timeout),
-        max_streams=said.http_max_concurrent_streams,
-        stream_window=said.http2_initial_stream_window_size,
-        connection_window=said.http2_initial_connection_window_size,
+        max_streams=_at_least(1, said.http_max_concurrent_streams),
+        stream_window=_at_least(MIN_WINDOW, said.http2_initial_stream_window_size),
+        connection_window=_at_least(MIN_WINDOW, said.http2_initial_connection_window_size),
         underscores=(
             None
             if underscores.endswith("UNSPECIFIED")
@@ -170,4 +171,9 @@ def _limits(said: ConnectionSettings, role: Role) -> HttpLimits:
 
 
 def _ms(said: Duration | None) -> int | None:
-    return said.ms if said is not None else None
+    return _at_least(0, said.ms if said is not None else None)
+
+
+def _at_least(low: int, said: int | None) -> int | None:
+    """Return a number that Envoy takes; of what a proxy brings itself, others are as if not written."""
+    return said if said is not None and said >= low else None

@@ -7,13 +7,17 @@ from rhumb.model.tls_names import usable_ciphers, usable_curves
 from rhumb.validation import rules
 from rhumb.validation.http_route import check_retries
 from rhumb.validation.locality import check_locality, check_zone_aware
+from rhumb.validation.proxy_config import check_shape
 from rhumb.validation.regex import syntax_error
 from rhumb.validation.rules import Report
 from rhumb.validation.traffic_policy import (
     check_client_tls,
     check_connection_pool,
+    check_keepalive,
     check_outlier_detection,
 )
+
+_MS = Duration(1_000_000)
 
 
 def check_mesh_config(_resource: Resource, spec: MeshConfig, report: Report) -> None:
@@ -26,6 +30,7 @@ def check_mesh_config(_resource: Resource, spec: MeshConfig, report: Report) -> 
         if number:
             report.error(name, rules.port(number))
     _check_timeouts(report, spec)
+    check_keepalive(report, "tcpKeepalive", spec.tcp_keepalive)
     # The mesh as a whole always has failover, with or without outlier detection.
     check_locality(report, "localityLbSetting", spec.locality_lb_setting, has_outlier=True)
     check_zone_aware(report, "zoneAwareLbSetting", spec.zone_aware_lb_setting, has_outlier=True)
@@ -41,6 +46,8 @@ def check_mesh_config(_resource: Resource, spec: MeshConfig, report: Report) -> 
             report, "defaultTrafficPolicy.outlierDetection", policy.outlier_detection
         )
     _check_statistics(report, spec)
+    if spec.default_config is not None:
+        check_shape(report, "defaultConfig", spec.default_config)
     check_retries(report, "defaultHttpRetryPolicy", spec.default_http_retry_policy)
     check_retries(report, "defaultInboundHttpRetryPolicy", spec.default_inbound_http_retry_policy)
     if spec.outbound_traffic_policy is not None:
@@ -77,6 +84,9 @@ def _check_timeouts(report: Report, spec: MeshConfig) -> None:
     if spec.connect_timeout is not None:
         wrong = rules.duration(spec.connect_timeout) or _range(spec.connect_timeout, 1, 30_000)
         report.error("connectTimeout", f"invalid connect timeout: {wrong}" if wrong else None)
+    refresh = spec.dns_refresh_rate
+    if refresh is not None and refresh <= _MS:
+        report.error("dnsRefreshRate", f"time {refresh} must be greater than 1ms")
     detection = spec.protocol_detection_timeout
     if detection is not None and detection != 0:
         wrong = rules.duration(detection)

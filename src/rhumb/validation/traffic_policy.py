@@ -13,6 +13,7 @@ from rhumb.model.kinds.destination_rule import (
     LoadBalancer,
     OutlierDetection,
     PortTrafficPolicy,
+    TcpKeepalive,
     TcpSettings,
     TrafficPolicy,
     TunnelSettings,
@@ -173,11 +174,14 @@ def _check_tcp(report: Report, at: str, tcp: TcpSettings) -> None:
             "idleTimeout": idle if idle is not None and idle.ms != 0 else None,
         },
     )
-    keepalive = tcp.tcp_keepalive
+    check_keepalive(report, f"{at}.tcpKeepalive", tcp.tcp_keepalive)
+
+
+def check_keepalive(report: Report, at: str, keepalive: TcpKeepalive | None) -> None:
+    """Check when a silent connection is probed (also that of MeshConfig)."""
     if keepalive is not None:
-        rules.check_durations(
-            report, f"{at}.tcpKeepalive", {"time": keepalive.time, "interval": keepalive.interval}
-        )
+        times = {"time": keepalive.time, "interval": keepalive.interval}
+        rules.check_durations(report, at, times)
 
 
 def _check_load_balancer(

@@ -243,6 +243,10 @@ class EscapedSlashesAction(WireEnum):
     UNESCAPE_AND_FORWARD = "UNESCAPE_AND_FORWARD"
 
 
+MIN_WINDOW = 65_535
+"""The smallest window of flow control that HTTP/2 (RFC 9113, 6.9.2) starts with in Envoy."""
+
+
 class ConnectionSettings(Kind, frozen=True, kw_only=True):
     """Limits and timeouts of connections to the proxy."""
 

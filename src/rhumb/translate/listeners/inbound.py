@@ -24,7 +24,7 @@ from rhumb.snapshot.snapshot import Mtls, MtlsMode
 from rhumb.translate import names, telemetry
 from rhumb.translate.listeners import filters
 from rhumb.translate.listeners.inbound_matches import Offer, offers, terminated
-from rhumb.translate.listeners.tls import mesh_tls, server_tls
+from rhumb.translate.listeners.tls import mesh_tls, server_tls, terminates
 from rhumb.translate.perspective import WILDCARD, WILDCARD_V6, Perspective
 from rhumb.translate.routes import inbound as inbound_routes
 
@@ -169,7 +169,7 @@ def _chains(seen: Perspective, port: Inbound, mtls: Mtls) -> tuple[FilterChain, 
     tls = mesh_tls(seen)
     wanted = offers(mtls.mode, port.protocol)
     own = port.tls
-    if own is not None and mtls.mode is MtlsMode.DISABLE:
+    if own is not None and terminates(own) and mtls.mode is MtlsMode.DISABLE:
         protocol = terminated(port.protocol)
         port = msgspec.structs.replace(port, protocol=protocol)
         tls = server_tls(seen, own, is_http=protocol.is_http)

@@ -72,6 +72,11 @@ def _mesh_parameters(seen: Perspective) -> TlsParameters:
     )
 
 
+def terminates(wanted: ServerTls) -> bool:
+    """Tell whether a server has TLS of its own; otherwise what is encrypted passes as it is."""
+    return wanted.mode not in (ServerTlsMode.PASSTHROUGH, ServerTlsMode.AUTO_PASSTHROUGH)
+
+
 def server_tls(seen: Perspective, wanted: ServerTls, *, is_http: bool) -> DownstreamTls:
     """Return the TLS of a server that terminates it: of a Gateway, or of a Sidecar's ingress listener."""
     if wanted.mode is ServerTlsMode.ISTIO_MUTUAL:
