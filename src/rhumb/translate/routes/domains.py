@@ -21,7 +21,8 @@ def alternatives(host: str, view: View) -> tuple[str, ...]:
     name, dot, namespace = short.partition(".")
     if not dot or not namespace:
         return tuple(found)
-    if namespace == view.namespace:
+    # "*" alone would be everything there is, not every name of the namespace.
+    if namespace == view.namespace and name != "*":
         found.append(name)
     return (*found, f"{short}.svc", short)
 
