@@ -185,3 +185,26 @@ def test_a_mesh_config_file_may_be_bare(text: str) -> None:
     for document in Reader().read_mesh_config(text):
         assert document.resource is not None
         assert document.resource.key.kind == "MeshConfig"
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "fix"),
+    [
+        (
+            "metadata: {name: a}\nspec: {http: [{match: [{uri: /x}]}]}",
+            "spec.http[0].match[0].uri",
+            "indent below it: exact, prefix, regex",
+        ),
+        (
+            "metadata: {name: a}\nspec: {http: [{match: [{uri: {path: /x}}]}]}",
+            "spec.http[0].match[0].uri.path",
+            "there are: exact, prefix, regex",
+        ),
+        ("metadata: {}\nname: a\nspec: {hosts: [a]}", "name", "indent it below metadata"),
+    ],
+    ids=["flat", "other", "beside"],
+)
+def test_the_next_step_names_what_can_be_written(text: str, field: str, fix: str) -> None:
+    head = "apiVersion: networking.istio.io/v1\nkind: VirtualService\n"
+    (document,) = Reader().read(head + text)
+    assert {f.field: f.fix for f in document.findings}[field] == fix

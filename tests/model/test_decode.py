@@ -81,8 +81,8 @@ def test_durations_bytes_and_free_objects_are_read() -> None:
     ("tree", "field", "message", "fix"),
     [
         ({"http": [{"rout": []}]}, "spec.http[0].rout", 'unknown field "rout"', 'did you mean "route"?'),
-        ({"nosuchthing": 1}, "spec.nosuchthing", 'unknown field "nosuchthing"', ""),
-        ({"nosuchthing": None}, "spec.nosuchthing", 'unknown field "nosuchthing"', ""),
+        ({"nosuchthing": 1}, "spec.nosuchthing", 'unknown field "nosuchthing"', "there are: hosts, gateways, http, tls, tcp, exportTo"),
+        ({"nosuchthing": None}, "spec.nosuchthing", 'unknown field "nosuchthing"', "there are: hosts, gateways, http, tls, tcp, exportTo"),
         ({"hosts": "a"}, "spec.hosts", 'must be a list, not "a"', 'write one "- " line for each item'),
         ({"hosts": [1]}, "spec.hosts[0]", "must be a text, not the number 1", "put the value in quotes"),
         ({"hosts": [None]}, "spec.hosts[0]", "must be a text, not null", ""),

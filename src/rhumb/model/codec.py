@@ -138,7 +138,7 @@ class Reader:
                 Problem(
                     k,
                     f'unknown field "{k}"',
-                    suggestion(k, ("spec", *_SPEC_LESS)) or "put it below spec",
+                    _place_of(k),
                 )
                 for k in itertools.islice(root, MAX_PROBLEMS)
                 if k != "spec" and k not in _SPEC_LESS
@@ -281,6 +281,13 @@ def _items(root: object, line: int) -> Iterator[tuple[object, int]]:
             yield from _items(item, at)
     elif items is not None or "items" not in root:
         yield root, line
+
+
+def _place_of(field: str) -> str:
+    """Say where a field belongs that stands beside `spec`."""
+    if field in ("name", "namespace", "labels", "annotations"):
+        return "indent it below metadata"
+    return suggestion(field, ("spec", *_SPEC_LESS)) or "put it below spec"
 
 
 class _Strays:

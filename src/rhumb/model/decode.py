@@ -20,6 +20,9 @@ from rhumb.model.kinds.wire import Kind, WireEnum
 MAX_PROBLEMS = 50
 """More of one resource help nobody."""
 
+_FEW = 8
+"""Fields that fit into a sentence."""
+
 _MAX_DURATION_NS = 315_576_000_000 * 1_000_000_000
 
 
@@ -121,7 +124,8 @@ class _Plan:
     def read(self, tree: object, path: str, problems: list[Problem]) -> object:
         """Read an object."""
         if not isinstance(tree, dict):
-            raise _NotFittingError(f"must be an object, not {describe(tree)}", _indent_advice(tree))
+            advice = 'remove the "- "' if isinstance(tree, list) else self._has("indent below it: ")
+            raise _NotFittingError(f"must be an object, not {describe(tree)}", advice)
         values: dict[str, object] = {}
         fields = self._fields
         for key, raw in tree.items():
@@ -164,7 +168,15 @@ class _Plan:
         removed = self._struct.REMOVED.get(key) or self._struct.REMOVED.get(_camel(key))
         if removed:
             return Problem(at, f'field "{key}" was removed from the API', removed)
-        return Problem(at, f'unknown field "{key}"', suggestion(key, self._names))
+        fix = suggestion(key, self._names)
+        if not fix and len(self._names) <= _FEW:
+            fix = self._has("there are: ")
+        return Problem(at, f'unknown field "{key}"', fix)
+
+    def _has(self, words: str) -> str:
+        """Say which fields there are."""
+        more = ", ..." if len(self._names) > _FEW else ""
+        return words + ", ".join(self._names[:_FEW]) + more if self._names else ""
 
 
 class _Many:
@@ -381,7 +393,3 @@ def plain(tree: object) -> object:
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(part.title() for part in rest)
-
-
-def _indent_advice(tree: object) -> str:
-    return 'remove the "- "' if isinstance(tree, list) else "indent its fields below it"
