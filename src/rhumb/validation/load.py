@@ -6,6 +6,7 @@ import msgspec
 
 from rhumb.model.codec import Document, Reader
 from rhumb.model.finding import Level, bounded
+from rhumb.validation.advice import next_step
 from rhumb.validation.all import check
 
 
@@ -32,7 +33,11 @@ def _checked(document: Document) -> Document:
     found = check(document.resource) if document.resource is not None else ()
     # The document still has its tree, which knows lines that the resource did not keep.
     placed = tuple(
-        msgspec.structs.replace(f, location=document.line_of(f.field)) if f.field else f
+        msgspec.structs.replace(
+            f,
+            location=document.line_of(f.field) if f.field else f.location,
+            fix=f.fix or next_step(f.message),
+        )
         for f in found
     )
     findings = document.findings + placed
