@@ -1,6 +1,12 @@
 """Options of this project's tests."""
 
+import signal
+
 import pytest
+
+# A shell that runs the tests in the background has interrupts ignored, and so would have every program that
+# they start: those that are to be interrupted would go on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

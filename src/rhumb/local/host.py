@@ -7,16 +7,21 @@ to capture nothing, there are no namespaces to make.
 While it waits, it makes sockets of the host's network for those inside, who can make none themselves.
 """
 
+import errno
 import os
 import signal
 import socket
 import struct
 import sys
+import time
 from types import FrameType
 
 from rhumb.local import linux
 
 _NAMESPACES = linux.CLONE_NEWUSER | linux.CLONE_NEWNET | linux.CLONE_NEWNS | linux.CLONE_NEWPID
+_CLONE_ATTEMPTS, _CLONE_PAUSE_S = 20, 0.05
+UNFIT = "unfit"
+"""File of the state directory that says why there are no namespaces."""
 
 REQUEST = struct.Struct("!iI")
 """A number of KINDS (in answers: of an error, 0 for none), and a number to tell the answer by."""
@@ -52,7 +57,11 @@ def main(arguments: list[str]) -> None:
 
 def _start(directory: str, asking: socket.socket) -> int:
     uid, gid = os.geteuid(), os.getegid()
-    child = linux.clone(_NAMESPACES)
+    try:
+        child = _clone()
+    except OSError as error:
+        linux.write(f"{directory}/{UNFIT}", str(error))
+        sys.exit(f"rhumb: {error}")
     if child:
         return child
     try:
@@ -67,6 +76,18 @@ def _start(directory: str, asking: socket.socket) -> int:
         sys.stderr.write(f"rhumb: {error}\n")
     finally:
         os._exit(126)
+
+
+def _clone() -> int:
+    """Make the namespaces; where there are too many, wait: the kernel removes those of the past late."""
+    for _ in range(_CLONE_ATTEMPTS):
+        try:
+            return linux.clone(_NAMESPACES)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            time.sleep(_CLONE_PAUSE_S)
+    return linux.clone(_NAMESPACES)
 
 
 def _start_here(directory: str) -> int:

@@ -19,6 +19,7 @@ from rhumb.base.errors import RhumbError
 from rhumb.base.listeners import holder_of
 from rhumb.local import control, linux, processes, topology
 from rhumb.local.ground import UnfitError
+from rhumb.local.host import UNFIT
 from rhumb.local.programs import inherited_environment, own_environment
 from rhumb.local.state import CAPTURE, LOG, PID, SOURCE, State
 from rhumb.local.topology import Publish, Topology
@@ -211,6 +212,12 @@ def wait_ready(state: State, progress: Callable[[Json], None]) -> Json:
         if found:
             progress(found)
         elif state.pid is None and time.monotonic() > born:
+            unfit = state.directory / UNFIT
+            if unfit.exists():
+                raise UnfitError(
+                    f"this machine's namespaces lack what a mesh needs: {unfit.read_text()}",
+                    hint="start it with --capture none",
+                )
             raise RhumbError(f"the mesh ended while it started: {_last_words(state)}")
         time.sleep(0.03)
     raise RhumbError("the mesh is not ready in time", hint="see `rhumb ps` and `rhumb logs`")
