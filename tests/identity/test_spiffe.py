@@ -39,7 +39,3 @@ def test_what_is_written_is_read(trust_domain: str, namespace: str, account: str
 def test_anything_else_is_refused(uri: str) -> None:
     with pytest.raises(RhumbError):
         SpiffeId.parse(uri)
-
-
-def test_the_principal_has_no_scheme() -> None:
-    assert SpiffeId.of("td", "shop", "cart").principal == "td/ns/shop/sa/cart"

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.model.written import to_json, to_yaml
 
 from rhumb.base.durations import Duration
 from rhumb.model.codec import make, parse
-from rhumb.model.encode import to_json, to_yaml
 from rhumb.model.kinds.table import KINDS, MESH, KindInfo
 from rhumb.model.kinds.wire import Kind
 from rhumb.model.resource import Meta, Resource

@@ -54,11 +54,6 @@ class SpiffeId(msgspec.Struct, frozen=True, order=True):
     def __str__(self) -> str:
         return f"{SCHEME}{self.trust_domain}/ns/{self.namespace}/sa/{self.service_account}"
 
-    @property
-    def principal(self) -> str:
-        """Return the form that policies and metrics use: the id without its scheme."""
-        return str(self)[len(SCHEME) :]
-
 
 def check_trust_domain(name: str) -> None:
     """Raise RhumbError unless the name may be a trust domain (SPIFFE-ID 2.1)."""

@@ -1,7 +1,5 @@
 """Trust domains and their aliases; bundles of root certificates."""
 
-from datetime import datetime
-
 import msgspec
 
 from rhumb.identity.certificates import Certificate, join_pem, parse_chain
@@ -48,12 +46,6 @@ class TrustDomains(msgspec.Struct, frozen=True):
             else identity
         )
 
-    def expand(self, identity: SpiffeId) -> tuple[SpiffeId, ...]:
-        """Return the identity under every name of its mesh; a foreign one stays alone."""
-        if not self.trusts(identity):
-            return (identity,)
-        return tuple(msgspec.structs.replace(identity, trust_domain=name) for name in self.names)
-
 
 class TrustBundle(msgspec.Struct, frozen=True):
     """Root certificates that peers may be verified against: each once, in a stable order."""
@@ -70,15 +62,6 @@ class TrustBundle(msgspec.Struct, frozen=True):
         known = {root.fingerprint: root for root in (*other.roots, *self.roots)}
         order = dict.fromkeys(root.fingerprint for root in (*self.roots, *other.roots))
         return TrustBundle(tuple(known[fingerprint] for fingerprint in order))
-
-    def minus(self, other: "TrustBundle") -> "TrustBundle":
-        """Return this bundle without the other's roots."""
-        gone = {root.fingerprint for root in other.roots}
-        return TrustBundle(tuple(root for root in self.roots if root.fingerprint not in gone))
-
-    def alive(self, now: datetime) -> "TrustBundle":
-        """Return the bundle without roots that have expired."""
-        return TrustBundle(tuple(root for root in self.roots if root.not_after > now))
 
     @property
     def pem(self) -> str:
