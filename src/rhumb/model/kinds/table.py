@@ -46,15 +46,18 @@ class KindInfo(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.group}/{self.versions[0]}" if self.group else self.versions[0]
 
 
-_NETWORKING_VERSIONS = ("v1", "v1beta1", "v1alpha3")
-
-
-def _networking(struct: type[Kind], plural: str, *short: str) -> KindInfo:
+def _networking(
+    struct: type[Kind],
+    plural: str,
+    *short: str,
+    kind: str = "",
+    versions: tuple[str, ...] = ("v1", "v1beta1", "v1alpha3"),
+) -> KindInfo:
     return KindInfo(
         group=NETWORKING,
-        kind=struct.__name__,
+        kind=kind or struct.__name__,
         struct=struct,
-        versions=_NETWORKING_VERSIONS,
+        versions=versions,
         plural=plural,
         short_names=short,
     )
@@ -83,20 +86,8 @@ KINDS: tuple[KindInfo, ...] = (
     _networking(WorkloadEntry, "workloadentries", "we"),
     _networking(WorkloadGroup, "workloadgroups", "wg"),
     _networking(Sidecar, "sidecars"),
-    KindInfo(
-        group=NETWORKING,
-        kind="EnvoyFilter",
-        struct=EnvoyFilter,
-        versions=("v1alpha3",),
-        plural="envoyfilters",
-    ),
-    KindInfo(
-        group=NETWORKING,
-        kind="ProxyConfig",
-        struct=ProxyConfigResource,
-        versions=("v1beta1",),
-        plural="proxyconfigs",
-    ),
+    _networking(EnvoyFilter, "envoyfilters", versions=("v1alpha3",)),
+    _networking(ProxyConfigResource, "proxyconfigs", kind="ProxyConfig", versions=("v1beta1",)),
     KindInfo(
         group=SECURITY,
         kind="PeerAuthentication",
