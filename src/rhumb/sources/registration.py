@@ -134,12 +134,11 @@ class Registration:
         if record is None:
             record = self._records[key] = Record(namespace=key.namespace, name=key.name)
         record.healthy, record.reason = healthy, reason
-        log = _log.info if healthy else _log.warning
-        log(
-            "workload is %s",
-            "healthy" if healthy else "unhealthy",
-            extra={"workload": _named(key), "reason": reason},
-        )
+        extra = {"workload": _named(key)}
+        if healthy:
+            _log.info("workload is healthy", extra=extra)
+        else:
+            _log.warning("workload is unhealthy", extra={**extra, "reason": reason})
         self._save(key, record)
         self._tell(key, record)
 
