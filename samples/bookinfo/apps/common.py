@@ -87,8 +87,8 @@ class Response:
 
 
 def as_json(value: object, status: int = 200) -> Response:
-    """Answer with a JSON document."""
-    return Response(status, json.dumps(value, ensure_ascii=False).encode())
+    """Answer with a JSON document on one line."""
+    return Response(status, f"{json.dumps(value, ensure_ascii=False)}\n".encode())
 
 
 NOT_FOUND = as_json({"error": "not found"}, 404)

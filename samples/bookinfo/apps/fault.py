@@ -25,7 +25,7 @@ def main() -> int:
     try:
         connection.request("POST", "/admin/faults", json.dumps(faults))
         answer = connection.getresponse()
-        print(answer.read().decode())
+        print(answer.read().decode(), end="")
     except OSError as error:
         print(f"error: no service at {options.host}:{options.port}: {error}", file=sys.stderr)
         return 2
