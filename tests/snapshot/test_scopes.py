@@ -226,4 +226,23 @@ def test_without_interception_listeners_bind_their_ports() -> None:
 def test_equal_views_share_one_scope() -> None:
     found = world(THREE)
     assert scope(found, "a", app="x") is scope(found, "a", app="y")
-    assert scope(found, "a") is not scope(found, "b")
+    assert scope(found, "a") is scope(found, "b")
+
+
+def test_a_namespace_that_sees_more_has_a_scope_of_its_own() -> None:
+    found = world(THREE + service("own", "a", export_to=".") + service("given", "a", export_to="b"))
+    assert len({id(scope(found, namespace)) for namespace in ("a", "b", "c", "d")}) == 3
+    assert scope(found, "c") is scope(found, "d")
+    assert seen(scope(found, "b")) == ["given.a", "one.a", "three.c", "two.b"]
+
+
+def test_services_that_come_go_and_change_are_seen_as_by_a_newcomer() -> None:
+    many = THREE + service("two", "c", export_to=".") + entry("two.b.svc.cluster.local", "c")
+    first, more = world(THREE), parse(many)[0]
+    known = ResourceSet(more)
+    changes = Changes(added=frozenset(known) - frozenset(first.resources))
+    later = build(first, known, changes)
+    for namespace in ("a", "b", "c"):
+        assert seen(scope(later, namespace)) == seen(scope(world(many), namespace))
+    back = build(later, first.resources, Changes(removed=changes.added))
+    assert seen(scope(back)) == seen(scope(first))

@@ -25,7 +25,8 @@ from rhumb.snapshot.policies import Rules
 from rhumb.snapshot.proxy_configs import ProxyConfigs, ProxySettings
 from rhumb.snapshot.reach import Reach, reach
 from rhumb.snapshot.routes import Routes
-from rhumb.snapshot.scopes import Differing, Scopes, Seen, Sidecars
+from rhumb.snapshot.scopes import Differing, Scopes, Sidecars
+from rhumb.snapshot.seen import NOBODY, Seen
 from rhumb.snapshot.snapshot import GatewayServers, Mesh, Mtls, Policy, Routing, Scope, SecretData
 from rhumb.snapshot.view import View
 
@@ -71,6 +72,7 @@ class World:
         self.resources = resources
         self.impact = impact
         """What differs from the snapshot before."""
+        self._public: dict[View, View] = {}
 
     @property
     def version(self) -> int:
@@ -120,6 +122,33 @@ class World:
         that is not about themselves. Of their labels only those count that some object names.
         """
         return self._indexes.labels.common(view)
+
+    def public(self, view: View) -> View:
+        """Return the common view without its namespace where that makes no difference to what it sees.
+
+        It makes one through exportTo, through rules that a namespace has for the services of others or
+        that are for it alone, through its Sidecars, and where a route asks whence a request comes. The
+        short names of its own services are not looked at.
+        """
+        common = self.common(view)
+        found = self._public.get(common)
+        if found is None:
+            found = self._public[common] = self._without_namespace(common)
+        return found
+
+    def _without_namespace(self, common: View) -> View:
+        indexes = self._indexes
+        if (
+            common.role not in (Role.SIDECAR, Role.AGENT)
+            or indexes.routes.tells_sources
+            or not indexes.rules.are_as_public(common.namespace, indexes.catalog.by_host)
+        ):
+            return common
+        nobodys = self.common(msgspec.structs.replace(common, namespace=NOBODY))
+        # A Sidecar may be in force, and be nobody's too, and still mean something by "./*".
+        scope = self.scope(common)
+        is_plain = scope.sidecar is None and self.scope(nobodys) is scope
+        return nobodys if is_plain else common
 
     def scope(self, view: View) -> Scope:
         """Return what the view may see; the very same value while nothing in it may have changed."""
@@ -276,7 +305,7 @@ def _following(
     if changed(NETWORKING, "Sidecar"):
         sidecars = Sidecars(resources.of(NETWORKING, "Sidecar"), root)
     if touched.services:
-        seen = Seen(catalog.by_host, mesh.default_export_to)
+        seen = seen.following(catalog.by_host, (host for host, _ in touched.services))
     if sidecars is before.sidecars:
         old, new = before.catalog.services, catalog.services
         services = (by[key] for by in (old, new) for key in touched.services if key in by)

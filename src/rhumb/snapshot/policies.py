@@ -8,9 +8,10 @@ from rhumb.base import hosts
 from rhumb.model.endpoint import Labels
 from rhumb.model.kinds.destination_rule import DestinationRule, Subset
 from rhumb.model.resource import Key, Resource
+from rhumb.model.service import Service
 from rhumb.registry.workloads import pairs, selects
 from rhumb.snapshot.snapshot import Policy
-from rhumb.snapshot.visible import exported
+from rhumb.snapshot.visible import exported, is_public
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -58,6 +59,19 @@ class NamespaceRules:
         self.own = HostTable(r for r in made if _serves_home(r.export_to, namespace))
         self.exported = HostTable(r for r in made if r not in private)
         self.private = HostTable(private)
+        self.names = frozenset(
+            to
+            for r in made
+            for to in r.export_to or default
+            if to not in ("*", ".", "~", namespace)
+        )
+        """Other namespaces that are named as those that may see something."""
+        is_plain = all(
+            is_public(r.export_to, default) and not r.selector and not hosts.is_wildcard(r.host)
+            for r in made
+        )
+        self.plain: frozenset[str] | None = frozenset(r.host for r in made) if is_plain else None
+        """The hosts of the rules, where each is for one host and for everybody."""
 
 
 class Rules:
@@ -68,6 +82,7 @@ class Rules:
         self._root = root
         self._default = default
         self._by_namespace: dict[str, NamespaceRules] = {}
+        self._named: frozenset[str] = frozenset()
 
     def updated(self, changed: Mapping[Key, Resource | None]) -> "Rules":
         """Return the index after some DestinationRules changed (None: went); the rest is shared."""
@@ -86,12 +101,31 @@ class Rules:
                 following._by_namespace[namespace] = NamespaceRules(
                     kept.values(), namespace, self._domain, self._default
                 )
+        named = (known.names for known in following._by_namespace.values())
+        following._named = frozenset().union(*named)
         return following
 
     def merged(self) -> Iterator[Rule]:
         """Yield every rule as it stands after merging, namespace by namespace."""
         for known in self._by_namespace.values():
             yield from known.rules
+
+    def are_as_public(self, client: str, services: Mapping[str, Sequence[Service]]) -> bool:
+        """Tell whether clients in a namespace find for every service what those in no namespace would.
+
+        So it is where nothing is for that namespace alone, and it says nothing of the services of others;
+        those are given by host name.
+        """
+        if client == self._root or client in self._named:
+            return False
+        known = self._by_namespace.get(client)
+        if known is None:
+            return True
+        return known.plain is not None and all(
+            service.namespace == client
+            for host in known.plain
+            for service in services.get(host, ())
+        )
 
     def lookup(self, host: str, client: str, labels: Labels, service: str) -> Policy | None:
         """Return the policy for a host: client namespace, then the service's, then the root namespace.

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from rhumb.model.kinds.virtual_service import VirtualService
 from rhumb.model.resource import Key, Resource
 from rhumb.snapshot import names
+from rhumb.snapshot.seen import NOBODY
 from rhumb.snapshot.snapshot import Routing
-from rhumb.snapshot.visible import exported, level
+from rhumb.snapshot.visible import exported, is_public, level
 
 
 class Routes:
@@ -24,6 +25,10 @@ class Routes:
         self._by_gateway: dict[str, list[Routing]] = {}
         """Oldest first."""
         self._delegates: dict[tuple[str, str], Routing] = {}
+        self._by_source: frozenset[Key] = frozenset()
+        """Those with rules for clients of certain namespaces."""
+        self._narrow: dict[str, tuple[Routing, ...]] = {}
+        """What not everybody may see, by gateway, as far as that was asked."""
         self._seen: dict[tuple[str, str], tuple[Routing, ...]] = {}
         """What was asked of this very index: (gateway, viewer)."""
 
@@ -33,6 +38,9 @@ class Routes:
         following._by_key = dict(self._by_key)
         following._by_gateway = dict(self._by_gateway)
         following._delegates = dict(self._delegates)
+        following._by_source = self._by_source.difference(changed).union(
+            key for key, found in changed.items() if found is not None and _tells_sources(found)
+        )
         touched: dict[str, list[Routing]] = {}
         for key, resource in changed.items():
             before = following._by_key.pop(key, None)
@@ -46,7 +54,13 @@ class Routes:
             else:
                 following._by_gateway.pop(gateway, None)
         following._seen = {k: v for k, v in self._seen.items() if k[0] not in touched}
+        following._narrow = {k: v for k, v in self._narrow.items() if k not in touched}
         return following
+
+    @property
+    def tells_sources(self) -> bool:
+        """Tell whether some rule is for the clients of one namespace (`sourceNamespace`)."""
+        return bool(self._by_source)
 
     def _remove(self, key: Key, before: Routing, touched: dict[str, list[Routing]]) -> None:
         self._delegates.pop((key.namespace, key.name), None)
@@ -72,11 +86,27 @@ class Routes:
         return touched[gateway]
 
     def of_gateway(self, gateway: str, viewer: str) -> tuple[Routing, ...]:
-        """Return what is bound to a gateway and visible to a namespace, in order of precedence."""
+        """Return what is bound to a gateway and visible to a namespace, in order of precedence.
+
+        The very same for all namespaces that see nothing but what is public.
+        """
         found = self._seen.get((gateway, viewer))
         if found is None:
-            found = self.ranked(self._by_gateway.get(gateway, ()), viewer)
+            if viewer != NOBODY and not any(
+                self._visible(r, viewer) for r in self._others(gateway)
+            ):
+                found = self.of_gateway(gateway, NOBODY)
+            else:
+                found = self.ranked(self._by_gateway.get(gateway, ()), viewer)
             self._seen[gateway, viewer] = found
+        return found
+
+    def _others(self, gateway: str) -> tuple[Routing, ...]:
+        found = self._narrow.get(gateway)
+        if found is None:
+            bound = self._by_gateway.get(gateway, ())
+            found = tuple(r for r in bound if not is_public(r.spec.export_to, self._default))
+            self._narrow[gateway] = found
         return found
 
     def ranked(self, routing: Iterable[Routing], viewer: str) -> tuple[Routing, ...]:
@@ -113,3 +143,12 @@ class Routes:
 
 def _gateways(spec: VirtualService) -> Iterable[str]:
     return dict.fromkeys(spec.gateways) if spec.hosts else ()
+
+
+def _tells_sources(resource: Resource) -> bool:
+    spec = resource.spec
+    assert isinstance(spec, VirtualService)
+    said = [match.source_namespace for rule in spec.http for match in rule.match]
+    said += [match.source_namespace for rule in spec.tls for match in rule.match]
+    said += [match.source_namespace for rule in spec.tcp for match in rule.match]
+    return any(said)

@@ -1,6 +1,6 @@
 """What one view may see: the Sidecar that selects it, or everything that is exported to its namespace."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
@@ -13,9 +13,9 @@ from rhumb.model.service import Registry, Resolution, Service
 from rhumb.registry.workloads import pairs, selects
 from rhumb.snapshot.imports import Imports, destinations
 from rhumb.snapshot.routes import Routes
+from rhumb.snapshot.seen import NOBODY, Seen, choose
 from rhumb.snapshot.snapshot import EgressListener, Mesh, Routing, Scope
 from rhumb.snapshot.view import View
-from rhumb.snapshot.visible import exported
 
 HTTP_PROXY = "HTTP_PROXY"
 
@@ -43,53 +43,6 @@ class Sidecars:
             if selects(selector, named):
                 return resource
         return self._wide.get(namespace) or self._wide.get(self._root)
-
-
-class Seen:
-    """The services that each namespace may see, by host name: found once, kept while services stay."""
-
-    def __init__(self, by_host: Mapping[str, tuple[Service, ...]], default: Sequence[str]) -> None:
-        self._by_host = by_host
-        self._default = default
-        self._groups: dict[str, dict[str, tuple[Service, ...]]] = {}
-        self._chosen: dict[str, tuple[Service, ...]] = {}
-
-    def groups(self, viewer: str) -> Mapping[str, tuple[Service, ...]]:
-        """Return all services exported to a namespace: host name to the services of that name."""
-        found = self._groups.get(viewer)
-        if found is None:
-            found = self._groups[viewer] = {
-                host: seen
-                for host, group in self._by_host.items()
-                if (seen := tuple(s for s in group if self._exported(s, viewer)))
-            }
-        return found
-
-    def chosen(self, viewer: str) -> tuple[Service, ...]:
-        """Return one service a host name, sorted by host name."""
-        found = self._chosen.get(viewer)
-        if found is None:
-            groups = self.groups(viewer)
-            found = tuple(choose(groups[host], viewer) for host in sorted(groups))
-            self._chosen[viewer] = found
-        return found
-
-    def _exported(self, service: Service, viewer: str) -> bool:
-        return exported(service.export_to, self._default, service.namespace, viewer)
-
-
-def choose(group: Sequence[Service], viewer: str) -> Service:
-    """Return one of several services of a host: the viewer's own, then Kubernetes', then the oldest."""
-    return min(
-        group,
-        key=lambda s: (
-            s.namespace != viewer,
-            s.registry is not Registry.KUBERNETES,
-            not s.created,
-            s.created,
-            s.namespace,
-        ),
-    )
 
 
 ScopeKey = tuple[bool, str, Key | None, Interception]
@@ -151,8 +104,26 @@ class Scopes:
         key = (routed, view.namespace, sidecar.key if sidecar else None, view.interception)
         found = self._made.get(key)
         if found is None:
-            found = self._made[key] = self._note(view, self._make(view, sidecar))
+            if sidecar is None and self._sees_what_is_public(view.namespace):
+                found = self._public(view, key)
+            else:
+                found = self._note(view, self._make(view, sidecar))
+            self._made[key] = found
         return found.scope
+
+    def _public(self, view: View, key: ScopeKey) -> "_Made":
+        """Return the one scope of all namespaces that see nothing but what is public."""
+        public = (key[0], NOBODY, None, view.interception)
+        found = self._made.get(public)
+        if found is None:
+            found = self._made[public] = self._note(view, self._make(view, None))
+        return found
+
+    def _sees_what_is_public(self, namespace: str) -> bool:
+        seen, routes = self._seen, self._routes
+        return seen.chosen(namespace) is seen.chosen(NOBODY) and routes.of_mesh(
+            namespace
+        ) is routes.of_mesh(NOBODY)
 
     def _note(self, view: View, scope: Scope) -> _Made:
         egress = scope.spec.egress if scope.spec is not None else ()

@@ -166,6 +166,10 @@ class Snapshot(Protocol):
         """Return what of a view decides on all that is not about the proxy itself."""
         ...
 
+    def public(self, view: View) -> View:
+        """Return the common view, without namespace where that shows in the short names of services alone."""
+        ...
+
     def scope(self, view: View) -> Scope:
         """Return what the view may see."""
         ...

@@ -16,8 +16,13 @@ def exported(export_to: Sequence[str], default: Sequence[str], home: str, viewer
     return any(to == viewer or (to == "." and home == viewer) for to in said)
 
 
+def is_public(export_to: Sequence[str], default: Sequence[str]) -> bool:
+    """Tell whether everybody may see an object."""
+    return "*" in (export_to or default)
+
+
 def level(export_to: Sequence[str], default: Sequence[str], home: str, viewer: str) -> int:
     """Rank an object that is visible to the viewer: 0 its own private ones, 1 exported to it, 2 public."""
-    if "*" in (export_to or default):
+    if is_public(export_to, default):
         return 2
     return 0 if home == viewer else 1

@@ -1,0 +1,128 @@
+"""Which namespaces see of others what everybody sees."""
+
+import pytest
+
+from rhumb.model.codec import parse
+from rhumb.model.proxy import Role
+from rhumb.model.resource import Changes, ResourceSet
+from rhumb.snapshot.build import World, build, empty
+from rhumb.snapshot.view import View
+
+SERVICES = """
+apiVersion: v1
+kind: Service
+metadata: {name: one, namespace: a}
+spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: two, namespace: b}
+spec: {clusterIP: 10.0.0.2, ports: [{name: http, port: 80}]}
+"""
+
+
+def world(*objects: str) -> World:
+    resources, findings = parse("\n---\n".join((SERVICES, *objects)))
+    assert not findings, [f.text() for f in findings]
+    known = ResourceSet(resources)
+    return build(empty(), known, Changes(added=frozenset(known)))
+
+
+def is_public(found: World, namespace: str, role: Role = Role.SIDECAR) -> bool:
+    view = View(role=role, namespace=namespace, service_account="x")
+    public = found.public(view)
+    assert public is found.public(public)
+    assert public.namespace in ("", namespace)
+    return public is not found.common(view)
+
+
+def rule(spec: str, namespace: str = "a") -> str:
+    return f"""
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: rule, namespace: {namespace}}}
+spec: {{{spec}}}
+"""
+
+
+def routes(spec: str, namespace: str = "a") -> str:
+    return f"""
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: routes, namespace: {namespace}}}
+spec: {{hosts: [one.a.svc.cluster.local], {spec}}}
+"""
+
+
+TO_ONE = "route: [{destination: {host: one.a.svc.cluster.local}}]"
+
+
+def test_namespaces_are_alike_where_rules_stand_beside_their_services() -> None:
+    found = world(rule("host: one"), routes(f"http: [{{{TO_ONE}}}]", "b"))
+    assert is_public(found, "a")
+    assert is_public(found, "b")
+    assert is_public(found, "elsewhere")
+    assert is_public(found, "a", Role.AGENT)
+    one, other = (View(role=Role.SIDECAR, namespace=n) for n in ("a", "b"))
+    assert found.public(one) is found.public(other)
+
+
+def test_gateways_stay_apart() -> None:
+    assert not is_public(world(), "a", Role.ROUTER)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "host: two.b.svc.cluster.local",
+        "host: '*.svc.cluster.local'",
+        "host: one, exportTo: [.]",
+        "host: one, exportTo: [c]",
+        "host: one, workloadSelector: {matchLabels: {app: x}}",
+    ],
+    ids=["of others", "wildcard", "private", "for some", "for workloads"],
+)
+def test_a_rule_that_is_not_for_everybody_sets_its_namespace_apart(spec: str) -> None:
+    found = world(rule(spec))
+    assert not is_public(found, "a")
+    assert is_public(found, "b")
+
+
+def test_a_namespace_that_a_rule_names_is_apart() -> None:
+    found = world(rule("host: one, exportTo: [c]"))
+    assert not is_public(found, "c")
+    assert is_public(found, "d")
+
+
+def test_the_root_namespace_is_apart() -> None:
+    found = world(rule("host: '*.local'", "istio-system"))
+    assert not is_public(found, "istio-system")
+    assert is_public(found, "a")
+
+
+def test_services_and_routes_for_some_set_those_apart() -> None:
+    private = SERVICES.replace(
+        "namespace: a}", 'namespace: c, annotations: {networking.istio.io/exportTo: "."}}'
+    )
+    found = world(private.partition("---")[0], routes(f"exportTo: [b], http: [{{{TO_ONE}}}]"))
+    assert not is_public(found, "c")
+    assert not is_public(found, "b")
+    assert is_public(found, "d")
+
+
+def test_where_rules_ask_whence_a_request_comes_all_are_apart() -> None:
+    asks = routes(f"http: [{{match: [{{sourceNamespace: c}}], {TO_ONE}}}, {{{TO_ONE}}}]")
+    assert not is_public(world(asks), "a")
+
+
+def test_a_sidecar_sets_its_namespace_apart() -> None:
+    sidecar = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default, namespace: a}
+spec: {egress: [{hosts: ["*/*"]}]}
+"""
+    found = world(sidecar)
+    assert not is_public(found, "a")
+    assert is_public(found, "b")
+    assert not is_public(world(sidecar.replace("namespace: a", "namespace: istio-system")), "b")
