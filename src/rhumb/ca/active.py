@@ -23,9 +23,9 @@ _ISSUED_STEP = timedelta(hours=1)
 class CertificateAuthority:
     """Authorities in force, kept in the state directory.
 
-    `open` it once, then `refresh` now and then: it picks up what `rhumb ca` changed on disk and
-    takes the steps of a rotation when they are due. A disk that is full or a directory that is gone
-    leaves everything as it is in memory.
+    `open` it once, then `refresh` now and then: it picks up what `rhumb ca` or another control plane
+    changed on disk and takes the steps of a rotation when they are due. A disk that is full or a
+    directory that is gone leaves everything as it is in memory.
     """
 
     def __init__(self, settings: CaSettings) -> None:
@@ -94,14 +94,15 @@ class CertificateAuthority:
     def refresh(self, now: datetime) -> None:
         """Pick up changes of the state directory and take the step of a rotation that is due."""
         try:
-            if self._store.stamp() != self._stamp:
+            if self._store.stamp() == self._stamp and not self._is_due(now):
+                return
+            with self._store.locked():
+                # What is due is judged by what is there now: another control plane may have done it.
                 self._load(self._read())
-            state = self.state
-            due = rotation.step(state, now=now, trust_period=self._settings.trust_period)
-            if due is not state:
-                self.advance(now)
-            elif self._is_root_old(now):
-                self.rotate(now)
+                if self._is_step_due(now):
+                    self._advance(now)
+                elif self._is_root_old(now):
+                    self._rotate(now, self._new_root(now))
         except (RhumbError, OSError) as error:
             _log.error("CA state not refreshed; what is in force stays", extra={"error": error})
 
@@ -111,21 +112,12 @@ class CertificateAuthority:
         Raises RhumbError when one is under way; OSError when the disk does not take it.
         """
         with self._store.locked():
-            coming = coming or self._new_root(now)
-            state = rotation.begin(self._read(), coming.id, now=now)
-            self._load(self._keep(coming, state))
-        _log.warning("CA rotation begun: the new root is trusted", extra={"new": coming.id})
+            self._rotate(now, coming or self._new_root(now))
 
     def advance(self, now: datetime) -> None:
         """Take the next step of the rotation, due or not; RhumbError when none is under way."""
         with self._store.locked():
-            before = self._read()
-            state = rotation.advance(before, now=now)
-            self._store.write(state)
-            if state.phase is Phase.STEADY:
-                self._store.forget(before.other)
-            self._load(state)
-        _log.warning("CA rotation advanced", extra={"phase": state.phase, "signing": state.signing})
+            self._advance(now)
 
     def note_issued(self, authority: Authority, expires: datetime) -> None:
         """Remember how long certificates of an authority live, so that its root stays as long.
@@ -138,6 +130,27 @@ class CertificateAuthority:
             state = rotation.issued(self._read(), expires + _ISSUED_STEP, by=authority.id)
             self._store.write(state)
             self._load(state)
+
+    def _rotate(self, now: datetime, coming: Authority) -> None:
+        state = rotation.begin(self._read(), coming.id, now=now)
+        self._load(self._keep(coming, state))
+        _log.warning("CA rotation begun: the new root is trusted", extra={"new": coming.id})
+
+    def _advance(self, now: datetime) -> None:
+        before = self._read()
+        state = rotation.advance(before, now=now)
+        self._store.write(state)
+        if state.phase is Phase.STEADY:
+            self._store.forget(before.other)
+        self._load(state)
+        _log.warning("CA rotation advanced", extra={"phase": state.phase, "signing": state.signing})
+
+    def _is_due(self, now: datetime) -> bool:
+        return self._is_step_due(now) or self._is_root_old(now)
+
+    def _is_step_due(self, now: datetime) -> bool:
+        period = self._settings.trust_period
+        return rotation.step(self.state, now=now, trust_period=period) is not self.state
 
     def _read(self) -> Rotation:
         state = self._store.read()

@@ -2,6 +2,7 @@
 
 import logging
 import ssl
+import tempfile
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -9,7 +10,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from rhumb.base.clock import Clock
 from rhumb.base.errors import RhumbError
-from rhumb.base.files import write_atomic
 from rhumb.ca.active import CertificateAuthority
 from rhumb.ca.sign import Names, sign
 from rhumb.identity.certificates import Certificate, join_pem
@@ -66,15 +66,14 @@ class ServingCertificate:
         names = Names(dns_names=settings.serving_names, addresses=settings.serving_addresses)
         leaf = sign(issuer, key.public_key(), names, now=now, life=settings.serving_ttl)
         secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-        # OpenSSL's Python binding takes keys from files only.
-        path = self._authority.store.serving / "tls.pem"
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_atomic(path, secret + join_pem((leaf, *issuer.intermediates)), mode=0o600)
-        try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(path)
-        finally:
-            path.unlink()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        directory = self._authority.store.serving
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # OpenSSL's Python binding takes keys from files only; others may make theirs here as well.
+        with tempfile.NamedTemporaryFile("w", dir=directory, suffix=".pem") as file:
+            file.write(secret + join_pem((leaf, *issuer.intermediates)))
+            file.flush()
+            context.load_cert_chain(file.name)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["h2"])
         # Asked for, not demanded: who joins by token has none yet.
