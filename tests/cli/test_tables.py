@@ -72,6 +72,13 @@ def test_published_ports_are_addresses_to_open(publish: dict[str, Any], url: str
     assert line.endswith(f" gw: {url}")
 
 
+def test_published_ports_stand_in_the_order_of_the_gateways_own() -> None:
+    plain = {"address": "127.0.0.1", "host_port": 9080, "port": 80}
+    secure = {"address": "127.0.0.1", "host_port": 8443, "port": 443}
+    lines = list(tables.published({"workloads": [row("gw", publish=[secure, plain])]}))
+    assert [line.rpartition("/")[2] for line in lines] == ["127.0.0.1:9080", "127.0.0.1:8443"]
+
+
 def test_a_table_that_fits_is_known() -> None:
     made = tables.table("A", "B")
     made.add_row("x" * 30, "y" * 30)

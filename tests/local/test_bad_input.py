@@ -222,3 +222,32 @@ def test_two_gateways_that_want_a_port_otherwise(mesh: Mesh, extra: Path) -> Non
     assert found["object"] == "Gateway default/tcp"
     assert found["message"] == "not in force: port 80 already serves HTTP for default/gw"
     assert found["fix"]
+
+
+MESH_CONFIG = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: "accessLogFile: %s"}
+"""
+
+
+def test_a_log_file_that_no_proxy_can_open_is_told_in_envoys_words(mesh: Mesh, extra: Path) -> None:
+    log = mesh.home / "nowhere" / "access.log"
+    told = ""
+
+    def refused() -> bool:
+        nonlocal told
+        told = mesh.command("up").stderr
+        return "and 3 more proxies rejected something: see `rhumb status`" in told
+
+    with Load(mesh).running() as load:
+        extra.write_text(MESH_CONFIG % log)
+        until(refused)
+        load.more(20)
+        extra.unlink()
+        until(lambda: " rejected " not in mesh.command("up").stderr)
+        load.more(20)
+    assert load.failures == []
+    assert " rejected LDS: " in told
+    assert f"unable to open file '{log}': No such file or directory" in told

@@ -63,6 +63,7 @@ def test_another_port_of_the_program_restarts_the_workloads_of_its_service(fresh
     after = fresh.pids()
     assert "no workload has changed\n" in fresh.command("up").stderr
     assert {name for name in pids if after[name] != pids[name]} == {"web-v1", "web-v2"}
+    assert list(after) == list(pids), "in another order"
     until(lambda: answers(fresh))
 
 

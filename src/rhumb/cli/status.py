@@ -25,7 +25,7 @@ def show(found: Report, output: str, now: datetime) -> Exit:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
     else:
         _tables(found.proxies, now)
-        for line in (*_rejections(found.proxies), *_wrong(found.findings)):
+        for line in (*rejections(found.proxies), *_wrong(found.findings)):
             click.echo(line)
     return Exit.OK if found.is_good else Exit.FOUND
 
@@ -102,14 +102,15 @@ def _span(length: timedelta) -> str:
     return f"{seconds}s"
 
 
-def _rejections(found: Iterable[Row]) -> Iterable[str]:
+def rejections(found: Iterable[Row]) -> Iterable[str]:
+    """Yield which proxies are not connected, and what others rejected, in Envoy's words."""
     for row in found:
         if not row.connected:
             yield ""
             yield f"{row.name}: its Envoy is not connected; see `rhumb ps` and `rhumb logs`"
         for name in (*TYPES, *_OTHERS):
             kind = row.types.get(name)
-            if kind is None or kind.state != "NACK":
+            if kind is None or kind.state != sync.NACK:
                 continue
             yield ""
             yield click.style(f"{row.name} rejected {name}: ", fg="red") + kind.error

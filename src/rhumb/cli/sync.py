@@ -9,11 +9,13 @@ import msgspec
 
 from rhumb.base.errors import RhumbError
 from rhumb.local import control, state
+from rhumb.local.state import State
 
 PAGE = "/debug/syncz"
 FINDINGS = "/debug/findings"
 DEFAULT_ADDRESS = "127.0.0.1:15014"
 SYNCED = "SYNCED"
+NACK = "NACK"
 _LEVELS = ("error", "warning", "info")
 
 Fetch = Callable[[str], bytes]
@@ -75,6 +77,11 @@ class Row(msgspec.Struct, kw_only=True):
     def in_step(self) -> bool:
         """Tell whether it is connected and has accepted all that it should have."""
         return self.connected and all(kind.state == SYNCED for kind in self.types.values())
+
+    @property
+    def rejects(self) -> bool:
+        """Tell whether it rejected something; it goes on with what it had, at first with nothing."""
+        return any(kind.state == NACK for kind in self.types.values())
 
 
 class Problem(msgspec.Struct, kw_only=True):
@@ -202,9 +209,11 @@ def fetch_from(address: str) -> Fetch:
 
 def fetch_local(file: Path | None) -> Fetch | None:
     """Return what asks the control plane of the local mesh; None when none runs and none was named."""
-    if file is None and not state.running():
-        return None
-    mesh = state.find(file)
+    return None if file is None and not state.running() else fetch_mesh(state.find(file))
+
+
+def fetch_mesh(mesh: State) -> Fetch:
+    """Return what asks the control plane of a local mesh."""
 
     def fetch(path: str) -> bytes:
         answer = control.call(mesh.control, {"do": "get", "path": path})

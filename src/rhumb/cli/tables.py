@@ -82,8 +82,9 @@ def addresses(status: Json) -> Iterator[tuple[int, str]]:
 
 
 def _urls(row: Json) -> Iterator[tuple[int, str]]:
-    for publish in _dictionaries(row["publish"]):
-        address, port = str(publish["address"]), int(str(publish["port"]))
+    places = [(int(str(one["port"])), one) for one in _dictionaries(row["publish"])]
+    for port, publish in sorted(places, key=lambda place: place[0]):
+        address = str(publish["address"])
         host = f"[{address}]" if ":" in address else address
         scheme = "https" if port in _HTTPS else "http"
         yield port, f"{scheme}://{host}:{publish['host_port']}"

@@ -1,13 +1,15 @@
 """`rhumb up`: start a local mesh, or bring it up to date."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from rhumb.cli import sync, tables
+from rhumb.base.errors import RhumbError
+from rhumb.cli import status, sync, tables
 from rhumb.cli.printer import say
-from rhumb.local import control, state, up
+from rhumb.local import state, up
 from rhumb.local.loopback import LOST
 from rhumb.local.state import State
 from rhumb.model.proxy import Interception
@@ -35,17 +37,22 @@ _MODES = {"auto": None, "redirect": Interception.REDIRECT, "none": Interception.
 
 def start(file: Path, found: State, capture: str, *, with_parent: bool = False) -> tables.Json:
     """Start a mesh as --capture says, and tell of what it lacks; or bring up to date one that runs."""
-    status = up.up(
-        file,
-        found,
-        capture=_MODES[capture],
-        with_parent=with_parent,
-        notice=lambda text: say(f"{click.style('notice', fg='yellow')}: {text}"),
-    )
-    if found.capture is Interception.NONE and "changes" not in status:
+    try:
+        started = up.up(
+            file,
+            found,
+            capture=_MODES[capture],
+            with_parent=with_parent,
+            notice=lambda text: say(f"{click.style('notice', fg='yellow')}: {text}"),
+        )
+    except RhumbError:
+        with suppress(RhumbError):  # it may not have come that far
+            _tell_problems(found)
+        raise
+    if found.capture is Interception.NONE and "changes" not in started:
         for line in LOST:
             say(line)
-    return status
+    return started
 
 
 @click.command(epilog="Example: rhumb up -f samples/bookinfo/rhumb.yaml")
@@ -84,7 +91,12 @@ def _changes(found: object) -> Iterator[str]:
 
 def _tell_problems(mesh: State) -> None:
     """Say at once what `rhumb status` would: a mesh with mistakes in its files runs, but for these."""
-    page = control.call(mesh.control, {"do": "get", "path": sync.FINDINGS})
-    for problem in sync.problems(str(page["body"]).encode()):
+    found = sync.report(sync.fetch_mesh(mesh))
+    for problem in found.findings:
         if problem.level != "info":
             say(problem.text())
+    refusing = [row for row in found.proxies if row.rejects]
+    for line in status.rejections(refusing[:1]):
+        say(line)
+    if len(refusing) > 1:
+        say(f"and {len(refusing) - 1} more proxies rejected something: see `rhumb status`")

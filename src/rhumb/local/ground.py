@@ -19,6 +19,8 @@ from rhumb.local.topology import PortSpec, ServicePlan, WorkloadPlan
 DOMAIN = "cluster.local"
 """DNS domain of the mesh."""
 NOTHING: Mapping[int, int] = {}
+READY_S = 60.0
+"""How long a workload may take until it is ready."""
 
 
 class UnfitError(RhumbError):

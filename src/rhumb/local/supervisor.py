@@ -30,7 +30,7 @@ from rhumb.ca.tokens import TokenBook
 from rhumb.local import addresses, orphans, programs, resources, topology
 from rhumb.local.addresses import next_address
 from rhumb.local.control_server import Caller, ControlServer
-from rhumb.local.ground import Ground, UnfitError
+from rhumb.local.ground import READY_S, Ground, UnfitError
 from rhumb.local.guests import Guests
 from rhumb.local.hearing import heard
 from rhumb.local.members import Member, Surroundings, row
@@ -43,7 +43,6 @@ from rhumb.local.topology import ServicePlan, Topology, WorkloadPlan
 _log = logging.getLogger(__name__)
 
 _TOKEN_LIFE = timedelta(minutes=10)
-_READY_S = 60.0
 _SERVE_S = 3.0
 _MAX_DUMP = 512 * 1024 * 1024
 """Bytes of an answer of Envoy's admin interface."""
@@ -213,12 +212,12 @@ class Supervisor:
         )
         member = self._members[plan.id] = Member(seated, self._around, token)
         try:
-            async with asyncio.timeout(_READY_S):
+            async with asyncio.timeout(READY_S):
                 await member.start()
         except TimeoutError:
             found = await member.sidecar.status() if member.sidecar else None
             why = f": {found.why}" if found and found.why else ""
-            raise RhumbError(f"{plan.id} is not ready after {_READY_S:.0f} s{why}") from None
+            raise RhumbError(f"{plan.id} is not ready after {READY_S:.0f} s{why}") from None
         return member
 
     async def _serving(self, members: Iterable[Member]) -> None:
@@ -338,8 +337,14 @@ class Supervisor:
             "control_plane": self._plane.pid,
             "capture": self._state.capture.value.lower(),
             "published": self._published.names,
-            "workloads": [await row(member) for member in list(self._members.values())],
+            "workloads": [await row(member) for member in self._in_order()],
         }
+
+    def _in_order(self) -> list[Member]:
+        """Return all members as rhumb.yaml names them, then guests."""
+        plans = self._topology.workloads if self._topology is not None else ()
+        names = dict.fromkeys((*(plan.id for plan in plans), *self._members))
+        return [self._members[name] for name in names if name in self._members]
 
     async def _end(self) -> None:
         await self._guests.stop()

@@ -18,7 +18,7 @@ from rhumb.agent.settings import from_environment
 from rhumb.base.errors import RhumbError
 from rhumb.base.listeners import holder_of
 from rhumb.local import control, linux, processes, topology
-from rhumb.local.ground import UnfitError
+from rhumb.local.ground import READY_S, UnfitError
 from rhumb.local.host import UNFIT
 from rhumb.local.programs import inherited_environment, own_environment
 from rhumb.local.state import CAPTURE, LOG, PID, SOURCE, State
@@ -26,7 +26,8 @@ from rhumb.local.topology import Publish, Topology
 from rhumb.model.proxy import Interception
 
 Json = dict[str, object]
-_START_S = 60.0
+_START_S = READY_S + 10.0
+"""Longer than the supervisor's own patience: it knows what is missing."""
 _STOP_S = 20.0
 _BIRTH_S = 1.0
 """A process that was just started may not show its own arguments yet."""
