@@ -34,7 +34,8 @@ class Tables:
         for name, version in versions.items():
             value = cluster.Cluster(name=name, alt_stat_name=str(version)).SerializeToString()
             packed = wire.any_value(self.kind.value, value)
-            entries[name] = Entry(name, f"v{version}", packed)
+            spelled = wire.delta_resource(name, f"v{version}", packed)
+            entries[name] = Entry(name, f"v{version}", spelled, len(packed))
         return Table(self.kind, self.count, entries)
 
 
@@ -203,7 +204,7 @@ def test_a_full_state_leaves_out_what_never_was_good() -> None:
 
 def test_names_are_found_in_an_error_as_whole_words() -> None:
     def entries(*names: str) -> tuple[Entry, ...]:
-        return tuple(Entry(n, "v", b"") for n in names)
+        return tuple(Entry(n, "v", b"", 0) for n in names)
 
     long, short = "outbound|80||a.default.svc.cluster.local", "outbound|80||a.default"
     found = mentioned(f"Error adding/updating cluster(s) {long}: bad", entries(long, short, "80"))

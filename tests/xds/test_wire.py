@@ -15,8 +15,8 @@ RESOURCES = st.lists(st.tuples(TEXT, TEXT, st.binary(max_size=400)), max_size=4)
 def test_delta(
     url: str, resources: list[tuple[str, str, bytes]], removed: list[str], nonce: str
 ) -> None:
-    packed = [(name, version, wire.any_value(url, value)) for name, version, value in resources]
-    body = wire.delta_body(url, packed, removed) + wire.delta_nonce(nonce)
+    spelled = [wire.delta_resource(n, v, wire.any_value(url, value)) for n, v, value in resources]
+    body = wire.delta_body(url, spelled, removed) + wire.delta_nonce(nonce)
     expected = discovery.DeltaDiscoveryResponse(
         type_url=url,
         nonce=nonce,

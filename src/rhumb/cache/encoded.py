@@ -26,13 +26,20 @@ class Entry(msgspec.Struct, frozen=True, eq=False):
     name: str
     version: str
     """Hash of the bytes: the same on every control plane and after a restart."""
-    packed: bytes
-    """A serialized google.protobuf.Any."""
+    spelled: bytes
+    """The `resources` field of an incremental response that delivers it."""
+    size: int
+    """Of the serialized google.protobuf.Any at the end of it."""
     origin: tuple[Origin, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     """Patches that would have made it invalid."""
     without_patches: Callable[[], "Entry"] | None = None
     """The same resource as it is generated, for a client that refuses it and has none; None: it is that."""
+
+    @property
+    def packed(self) -> bytes:
+        """Return the resource as a serialized google.protobuf.Any."""
+        return self.spelled[-self.size :]
 
 
 class Pieces(Generic[P]):
@@ -81,7 +88,7 @@ class Encoded:
     @property
     def size(self) -> int:
         """Return the bytes held."""
-        return sum(len(entry.packed) for entry in self._known.values())
+        return sum(len(entry.spelled) for entry in self._known.values())
 
     def __getitem__(self, plan: object) -> Entry:
         """Return the entry of an IR value. Raises what the encoder raises."""
@@ -98,7 +105,8 @@ class Encoded:
         plain = None
         if isinstance(plan, Patched):
             plain = functools.partial(self.__getitem__, plan.value)
-        entry = Entry(name, version, packed, origin, left_out, plain)
+        spelled = wire.delta_resource(name, version, packed)
+        entry = Entry(name, version, spelled, len(packed), origin, left_out, plain)
         known[plan] = entry
         if len(known) > self._limit:
             known.popitem(last=False)

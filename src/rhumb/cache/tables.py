@@ -1,6 +1,6 @@
 """Tables: what a view has of one type at one moment. Pieces that many views have are held once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -35,12 +35,13 @@ class Table(msgspec.Struct, frozen=True, eq=False, weakref=True):
 
 
 class Joined(Mapping[str, Entry]):
-    """The entries of several pieces as one map, without a copy."""
+    """The entries of several pieces as one map, without a copy; a later piece hides what earlier ones have."""
 
-    __slots__ = ("_pieces",)
+    __slots__ = ("_pieces", "_size")
 
-    def __init__(self, pieces: Sequence[Mapping[str, Entry]]) -> None:
-        self._pieces = tuple(pieces)
+    def __init__(self, pieces: Sequence[Mapping[str, Entry]], hidden: int = 0) -> None:
+        self._pieces = tuple(reversed(pieces))
+        self._size = sum(map(len, pieces)) - hidden
 
     def __getitem__(self, name: str) -> Entry:
         for piece in self._pieces:
@@ -52,20 +53,24 @@ class Joined(Mapping[str, Entry]):
         return any(name in piece for piece in self._pieces)
 
     def __iter__(self) -> Iterator[str]:
-        for piece in self._pieces:
-            yield from piece
+        for at in range(len(self._pieces) - 1, -1, -1):
+            hiding = self._pieces[:at]
+            for name in self._pieces[at]:
+                if not any(name in piece for piece in hiding):
+                    yield name
 
     def __len__(self) -> int:
-        return sum(map(len, self._pieces))
+        return self._size
 
 
 def join(kind: XdsType, number: int, pieces: tuple[Table, ...]) -> Table:
     """Return a table of several pieces; where two have a resource of one name, the later one's counts."""
-    names = [piece.entries.keys() for piece in pieces]
-    if all(one.isdisjoint(other) for at, one in enumerate(names) for other in names[at + 1 :]):
-        entries = Joined([piece.entries for piece in pieces])
-        return Table(kind, number, entries, pieces, is_apart=True)
-    merged: dict[str, Entry] = {}
-    for piece in pieces:
-        merged |= piece.entries
-    return Table(kind, number, merged, pieces)
+    maps = [piece.entries for piece in pieces]
+    hidden = sum(_hidden(one, maps[at + 1 :]) for at, one in enumerate(maps))
+    return Table(kind, number, Joined(maps, hidden), pieces, is_apart=not hidden)
+
+
+def _hidden(one: Mapping[str, Entry], later: Iterable[Mapping[str, Entry]]) -> int:
+    """Count the names of a piece that later ones have too."""
+    # Views of keys are compared by going through the shorter one.
+    return len(set[str]().union(*(one.keys() & other.keys() for other in later)))

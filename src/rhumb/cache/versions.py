@@ -57,8 +57,8 @@ class Differences:
         found = self._known.get(key)
         if found is None:
             found = _difference(self, before, after, names)
-            if after.is_apart and before is None and names is None:
-                return found  # its parts are remembered; the whole is one proxy's alone
+            if after.pieces and before is None and names is None:
+                return found  # its pieces are remembered; the whole is for few
             self._known[key] = found
             self.size += len(found.body)
             self._trim()
@@ -97,7 +97,7 @@ def _difference(
 ) -> Difference:
     if names is not None:
         return _restricted(memo, before, after, names)
-    if after.is_apart and (before is None or _alike(before, after)):
+    if after.pieces and (before is None or len(before.pieces) == len(after.pieces)):
         return _joined(memo, before, after)
     if before is None:
         changed = tuple(after.entries.values())
@@ -109,10 +109,6 @@ def _difference(
     changed = tuple(e for n, e in new.items() if n not in old or old[n].version != e.version)
     removed = tuple(e for n, e in old.items() if n not in new)
     return Difference(changed, removed, change_body(after.type, changed))
-
-
-def _alike(one: Table, other: Table) -> bool:
-    return one.is_apart and len(one.pieces) == len(other.pieces)
 
 
 def _restricted(memo: Differences, before: Table | None, after: Table, names: Names) -> Difference:
@@ -128,18 +124,27 @@ def _restricted(memo: Differences, before: Table | None, after: Table, names: Na
 
 def _joined(memo: Differences, before: Table | None, after: Table) -> Difference:
     """Return the differences of all pieces as one; where only one piece differs, that very one."""
-    earlier = before.pieces if before is not None else (None,) * len(after.pieces)
-    found = [memo.between(old, new, None) for old, new in zip(earlier, after.pieces, strict=True)]
-    found = [each for each in found if each.changed or each.removed]
-    if len(found) == 1 and not found[0].removed:
-        return found[0]
-    changed = tuple(e for each in found for e in each.changed)
-    removed = (e for each in found for e in each.removed)
-    # A name may have moved from one piece to another.
-    gone = tuple(e for e in removed if e.name not in after.entries)
-    # Repeated fields of concatenated messages append: bodies need not be made anew.
-    body = b"".join(each.body for each in found) or change_body(after.type, ())
-    return Difference(changed, gone, body)
+    if before is None:
+        changed = tuple(after.entries.values())
+        if not after.is_apart:
+            return Difference(changed, (), change_body(after.type, changed))
+        # Repeated fields of concatenated messages append: bodies need not be made anew.
+        bodies = [memo.between(None, piece, None).body for piece in after.pieces]
+        return Difference(changed, (), b"".join(bodies))
+    pairs = zip(before.pieces, after.pieces, strict=True)
+    found = [memo.between(old, new, None) for old, new in pairs if old is not new]
+    # Only what differs in a piece is looked at: whether it is hidden by, or has gone to, another.
+    names = dict.fromkeys(e.name for each in found for e in (*each.changed, *each.removed))
+    old, new = before.entries, after.entries
+    both = [(old.get(name), new.get(name)) for name in names]
+    changed = tuple(
+        now for was, now in both if now is not None and (was is None or was.version != now.version)
+    )
+    removed = tuple(was for was, now in both if now is None and was is not None)
+    for each in found:
+        if each.changed == changed and each.removed == removed:
+            return each
+    return Difference(changed, removed, change_body(after.type, changed))
 
 
 def select(table: Table, names: Names | None) -> tuple[Entry, ...]:
@@ -153,7 +158,7 @@ def select(table: Table, names: Names | None) -> tuple[Entry, ...]:
 
 def change_body(kind: XdsType, changed: Iterable[Entry], removed: Iterable[str] = ()) -> bytes:
     """Spell a DeltaDiscoveryResponse without nonce."""
-    return wire.delta_body(kind.value, ((e.name, e.version, e.packed) for e in changed), removed)
+    return wire.delta_body(kind.value, (e.spelled for e in changed), removed)
 
 
 def full_body(table: Table, entries: Iterable[Entry]) -> bytes:

@@ -28,16 +28,15 @@ def any_value(type_url: str, value: bytes) -> bytes:
     return field(1, type_url) + field(2, value)
 
 
-def delta_body(
-    type_url: str, resources: Iterable[tuple[str, str, bytes]], removed: Iterable[str]
-) -> bytes:
-    """Spell a DeltaDiscoveryResponse without nonce from (name, version, Any bytes) and removed names."""
-    parts = [field(4, type_url)]
-    for name, version, packed in resources:
-        head = field(3, name) + field(1, version) + b"\x12" + _varint(len(packed))
-        parts += (b"\x12" + _varint(len(head) + len(packed)), head, packed)
-    parts += [field(6, name) for name in removed]
-    return b"".join(parts)
+def delta_resource(name: str, version: str, packed: bytes) -> bytes:
+    """Spell one `resources` field of a DeltaDiscoveryResponse; it ends with `packed`, the Any."""
+    head = field(3, name) + field(1, version) + b"\x12" + _varint(len(packed))
+    return b"".join((b"\x12", _varint(len(head) + len(packed)), head, packed))
+
+
+def delta_body(type_url: str, resources: Iterable[bytes], removed: Iterable[str]) -> bytes:
+    """Spell a DeltaDiscoveryResponse without nonce from `delta_resource`s and removed names."""
+    return b"".join((field(4, type_url), *resources, *(field(6, name) for name in removed)))
 
 
 def delta_nonce(nonce: str) -> bytes:
