@@ -41,15 +41,21 @@ class Desk:
         self.directory = directory
         self.clock = FakeClock()
         self.store = ConfigStore()
+        self.desk = Registration(self.store, directory, self.clock)
         self.start(group)
 
     def start(self, group: str = GROUP) -> None:
         """Begin anew, as after kill -9: only the directory is left."""
+        self.end()
         self.store = ConfigStore()
         self.store.apply("files", world.resources(group, ENTRY))
         self.desk = Registration(self.store, self.directory, self.clock)
         self.desk.load()
         self.store.subscribe(self.desk.groups_changed)
+
+    def end(self) -> None:
+        """End as the system does it for a process that is killed."""
+        self.desk.close()
 
     def pass_time(self, by: timedelta) -> None:
         self.clock.advance(by)
@@ -103,7 +109,7 @@ def test_it_leaves_some_time_after_its_last_stream(desk: Desk) -> None:
     assert desk.get(VM) is not None
     desk.pass_time(GRACE)
     assert desk.get(VM) is None
-    assert list(desk.directory.iterdir()) == []
+    assert list(desk.directory.glob("*.json")) == []
 
 
 def test_it_may_come_back_within_that_time(desk: Desk) -> None:
@@ -178,10 +184,10 @@ def test_the_record_of_an_entry_that_was_deleted_goes_with_it(desk: Desk) -> Non
     desk.desk.health(reviews(), healthy=False, reason="x")
     desk.store.apply("files", removed=(REVIEWS,))
     desk.desk.sweep()
-    assert list(desk.directory.iterdir()) != []
+    assert list(desk.directory.glob("*.json")) != []
     desk.desk.disconnected(reviews())
     desk.desk.sweep()
-    assert list(desk.directory.iterdir()) == []
+    assert list(desk.directory.glob("*.json")) == []
 
 
 def test_a_broken_record_is_reported_and_left_aside(

@@ -197,6 +197,7 @@ class ControlPlane:
         """
         settings = self.settings
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self.registration.close)
             with self.ready.waiting_for("start"):
                 monitoring = await stack.enter_async_context(self._monitoring())
                 with self.ready.waiting_for("certificate authority"):

@@ -94,7 +94,7 @@ class FileSource:
             identity = _identity(watched)
             present = [str(path) for path, known in zip(watched, identity, strict=True) if known]
             stop = threading.Event()
-            with _notifier(present, recursive=recursive) as notify:
+            with notifier(present, recursive=recursive) as notify:
                 try:
                     # What changed between reading and watching is found by looking once more.
                     await self._refresh(())
@@ -175,7 +175,7 @@ class FileSource:
         return self._store.apply(self._name, delta.upserts, delta.removed, self._held.findings())
 
 
-def _notifier(paths: Sequence[str], *, recursive: bool) -> RustNotify | Inotify:
+def notifier(paths: Sequence[str], *, recursive: bool) -> RustNotify | Inotify:
     """Return a watcher; where the system refuses one, a watcher of nothing, whose time-outs still sweep."""
     try:
         if is_available():

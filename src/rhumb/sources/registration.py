@@ -1,26 +1,31 @@
 """Workloads that speak for themselves: health from their agents, machines that register by WorkloadGroup.
 
 Both become resources of the store and are kept in a directory, so that a restart of the control plane
-neither forgets a machine nor sends traffic to a sick one.
+neither forgets a machine nor sends traffic to a sick one, and several control planes know the same.
 """
 
 import asyncio
 import logging
 import re
-from datetime import datetime, timedelta
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 
 from rhumb.base.clock import Clock
 from rhumb.base.errors import RhumbError
-from rhumb.base.files import write_atomic
+from rhumb.base.tasks import together
 from rhumb.model.kinds.table import NETWORKING
 from rhumb.model.kinds.workload_entry import WorkloadEntry
 from rhumb.model.kinds.workload_group import WorkloadGroup
 from rhumb.model.proxy import Proxy, Role
 from rhumb.model.resource import Changes, Key, Meta, Resource
 from rhumb.registry.workloads import HEALTH_CHECKED, REGISTERED_GROUP
+from rhumb.sources.files import notifier
+from rhumb.sources.records import Record, Records
 from rhumb.sources.store import ConfigStore
 
 _log = logging.getLogger(__name__)
@@ -32,24 +37,8 @@ ENTRY = "WORKLOAD_ENTRY"
 GRACE = timedelta(seconds=10)
 """How long a registered machine may be away (Istio: PILOT_WORKLOAD_ENTRY_GRACE_PERIOD)."""
 _SWEEP_S = 2.0
-
-
-class Record(msgspec.Struct, kw_only=True):
-    """What is kept of one workload."""
-
-    namespace: str
-    name: str
-    healthy: bool | None = None
-    """None: its agent has said nothing yet."""
-    reason: str = ""
-    group: str = ""
-    """WorkloadGroup of a machine that registered itself; empty for entries written by hand."""
-    address: str = ""
-    network: str = ""
-    locality: str = ""
-    labels: dict[str, str] = {}
-    left: datetime | None = None
-    """When its last stream ended; None while it is connected."""
+_STEP_MS, _DEBOUNCE_MS, _LOOK_MS = 2, 100, 5_000
+"""How long what other control planes write must rest, is collected at most, and is looked for untold."""
 
 
 class Registration:
@@ -57,29 +46,19 @@ class Registration:
 
     def __init__(self, store: ConfigStore, directory: Path, clock: Clock) -> None:
         self._store = store
-        self._directory = directory
         self._clock = clock
-        self._records: dict[Key, Record] = {}
+        self._records = Records(directory)
         self._streams: dict[Key, int] = {}
 
     def load(self) -> None:
-        """Read what an earlier life of the control plane kept; the WorkloadGroups are in the store."""
-        for path in sorted(self._directory.glob("*.json")):
-            try:
-                record = msgspec.json.decode(path.read_bytes(), type=Record)
-            except (OSError, msgspec.MsgspecError) as error:
-                _log.error("workload record not readable", extra={"file": path, "error": error})
-                continue
-            key = _key(record.namespace, record.name)
-            record.left = record.left or self._clock.now()
-            self._records[key] = record
-            self._register(key, record)
-            self._tell(key, record)
+        """Read what is kept; the WorkloadGroups are in the store."""
+        self._take_news()
+        self._settle()
 
     def groups_changed(self, changes: Changes) -> None:
         """Take what differs in the store: entries follow their WorkloadGroup."""
         groups = {k for k in changes.keys if k.kind == "WorkloadGroup"}
-        for key, record in self._records.items() if groups else ():
+        for key, record in self._records.by_key.items() if groups else ():
             if Key(NETWORKING, "WorkloadGroup", key.namespace, record.group) in groups:
                 self._register(key, record)
 
@@ -95,19 +74,12 @@ class Registration:
         if group:
             self._check_group(proxy, group)
         self._streams[key] = self._streams.get(key, 0) + 1
-        record = self._records.get(key)
-        if record is None and not group:
+        known = self._records.by_key.get(key)
+        if known is None and not group:
             return
-        if record is None:
+        if known is None:
             _log.info("workload joined", extra={"workload": _named(key), "group": group})
-            record = self._records[key] = Record(namespace=key.namespace, name=key.name)
-        record.left = None
-        if group:
-            record.group, record.address = group, proxy.addresses[0]
-            record.network, record.locality = proxy.network, str(proxy.locality)
-            record.labels = dict(proxy.labels)
-        self._save(key, record)
-        self._register(key, record)
+        self._register(key, self._records.change(key, lambda r: self._here(_met(r, proxy))))
 
     def disconnected(self, proxy: Proxy) -> None:
         """Take that a stream ended."""
@@ -118,51 +90,109 @@ class Registration:
         if self._streams[key] > 0:
             return
         del self._streams[key]
-        record = self._records.get(key)
-        if record is not None:
-            record.left = self._clock.now()
-            self._save(key, record)
+        if key in self._records.by_key:
+            self._leaves(key, frozenset({self._records.me}))
 
     def health(self, proxy: Proxy, *, healthy: bool, reason: str) -> None:
         """Take what an agent says of its workload; not of another account's."""
         key = self._key_of(proxy)
         if key is None or not self._is_own(key, proxy):
             return
-        record = self._records.get(key)
-        if record is not None and record.healthy == healthy and record.reason == reason:
+        known = self._records.by_key.get(key)
+        if known is not None and known.healthy == healthy and known.reason == reason:
             return
-        if record is None:
-            record = self._records[key] = Record(namespace=key.namespace, name=key.name)
-        record.healthy, record.reason = healthy, reason
-        extra = {"workload": _named(key)}
-        if healthy:
-            _log.info("workload is healthy", extra=extra)
-        else:
-            _log.warning("workload is unhealthy", extra={**extra, "reason": reason})
-        self._save(key, record)
-        self._tell(key, record)
+        _log.log(
+            logging.INFO if healthy else logging.WARNING,
+            "workload is %s",
+            "healthy" if healthy else "unhealthy",
+            extra={"workload": _named(key), "reason": reason},
+        )
+
+        def told(record: Record) -> Record:
+            record = msgspec.structs.replace(record, healthy=healthy, reason=reason)
+            return self._here(record) if key in self._streams else record
+
+        self._tell(key, self._records.change(key, told))
 
     async def run(self) -> None:
-        """Remove machines that stay away, until cancelled."""
+        """Follow what other control planes hear, and remove machines that stay away, until cancelled."""
+        await together(sweep=self._sweep_on, news=self._follow)
+
+    def sweep(self) -> None:
+        """Remove registered machines whose grace has passed, and records of entries that are gone."""
+        self._settle()
+        for key, record in list(self._records.by_key.items()):
+            if not self._is_over(record) or not self._records.remove(key, self._is_over):
+                continue
+            _log.info("workload left", extra={"workload": _named(key)})
+            self._store.remove(key)
+
+    def close(self) -> None:
+        """Let other control planes see that this one has ended."""
+        self._records.close()
+
+    async def _sweep_on(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
             self.sweep()
 
-    def sweep(self) -> None:
-        """Remove registered machines whose grace has passed, and records of entries that are gone."""
-        now = self._clock.now()
-        for key, record in list(self._records.items()):
-            if key in self._streams:
-                continue
-            if record.group:
-                gone = record.left is not None and now - record.left > GRACE
-            else:
-                gone = self._store.resources.get(key) is None
-            if gone:
-                _log.info("workload left", extra={"workload": _named(key)})
-                del self._records[key]
-                self._path(key).unlink(missing_ok=True)
+    async def _follow(self) -> None:
+        with suppress(OSError):  # reported when there is something to keep
+            self._records.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        stop = threading.Event()
+        with notifier([str(self._records.directory)], recursive=False) as notify:
+            try:
+                self._take_news()
+                while True:
+                    seen = await asyncio.to_thread(
+                        notify.watch, _DEBOUNCE_MS, _STEP_MS, _LOOK_MS, stop
+                    )
+                    self._take_news([p for _, p in seen] if isinstance(seen, set) else None)
+            finally:
+                stop.set()
+
+    def _take_news(self, paths: Iterable[str] | None = None) -> None:
+        for key, record in self._records.news(paths):
+            if record is None:
                 self._store.remove(key)
+            else:
+                self._register(key, record)
+                self._tell(key, record)
+
+    def _settle(self) -> None:
+        """See to workloads whose control plane ended without a word: they have left, unless they come back."""
+        absent = [r for r in self._records.by_key.values() if r.key not in self._streams]
+        if not any(r.at or r.left is None for r in absent):
+            return
+        try:
+            running = self._records.running() - {self._records.me}
+        except OSError as error:
+            # Nobody is taken for gone because a disk or a limit is in the way.
+            _log.error("cannot tell which control planes run", extra={"error": error})
+            return
+        for record in absent:
+            gone = frozenset(record.at) - running
+            if gone or not (record.at or record.left):
+                self._leaves(record.key, gone)
+
+    def _leaves(self, key: Key, planes: frozenset[str]) -> None:
+        def left(record: Record) -> Record:
+            at = tuple(p for p in record.at if p not in planes)
+            since = None if at else record.left or self._clock.now()
+            return msgspec.structs.replace(record, at=at, left=since)
+
+        self._records.change(key, left)
+
+    def _here(self, record: Record) -> Record:
+        at = tuple(sorted({*record.at, self._records.me}))
+        return msgspec.structs.replace(record, at=at, left=None)
+
+    def _is_over(self, record: Record) -> bool:
+        if record.at or record.key in self._streams:
+            return False
+        if not record.group:
+            return self._store.resources.get(record.key) is None
+        return record.left is not None and self._clock.now() - record.left > GRACE
 
     def _check_group(self, proxy: Proxy, name: str) -> None:
         group = self._group(proxy.namespace, name)
@@ -222,15 +252,6 @@ class Registration:
             return _key(proxy.namespace, f"{group}-{address}{network}"[:253])
         return None
 
-    def _save(self, key: Key, record: Record) -> None:
-        try:
-            write_atomic(self._path(key), msgspec.json.encode(record), mode=0o600)
-        except OSError as error:
-            _log.error("workload record not kept", extra={"file": self._path(key), "error": error})
-
-    def _path(self, key: Key) -> Path:
-        return self._directory / f"{key.namespace}.{key.name}.json"
-
 
 def _key(namespace: str, name: str) -> Key:
     return Key(NETWORKING, "WorkloadEntry", namespace, name)
@@ -242,6 +263,21 @@ def _named(key: Key) -> str:
 
 def _group_of(proxy: Proxy) -> str:
     return str(proxy.metadata.get(GROUP) or "")
+
+
+def _met(record: Record, proxy: Proxy) -> Record:
+    """Return the record with what a machine of a WorkloadGroup says of itself."""
+    group = _group_of(proxy)
+    if not group:
+        return record
+    return msgspec.structs.replace(
+        record,
+        group=group,
+        address=proxy.addresses[0],
+        network=proxy.network,
+        locality=str(proxy.locality),
+        labels=dict(proxy.labels),
+    )
 
 
 def _spec(group: Resource) -> WorkloadGroup:

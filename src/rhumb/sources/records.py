@@ -1,0 +1,206 @@
+"""What is kept of workloads that speak for themselves: a directory, which several control planes may share."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+
+from rhumb.base.files import write_atomic
+from rhumb.model.kinds.table import NETWORKING
+from rhumb.model.resource import Key
+from rhumb.sources.scan import Stamp, scan, stamp_of
+
+_log = logging.getLogger(__name__)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of one workload."""
+
+    namespace: str
+    name: str
+    healthy: bool | None = None
+    """None: its agent has said nothing yet."""
+    reason: str = ""
+    group: str = ""
+    """WorkloadGroup of a machine that registered itself; empty for entries written by hand."""
+    address: str = ""
+    network: str = ""
+    locality: str = ""
+    labels: dict[str, str] = {}
+    at: tuple[str, ...] = ()
+    """The control planes that it has streams to."""
+    left: datetime | None = None
+    """When the last of its streams ended; None while it is connected."""
+
+    @property
+    def key(self) -> Key:
+        """Return the WorkloadEntry that this is about."""
+        return Key(NETWORKING, "WorkloadEntry", self.namespace, self.name)
+
+
+Change = Callable[[Record], Record]
+
+
+class Records:
+    """The records in a directory, one file each, as they were read or written last.
+
+    Each is changed under a lock from what it is on the disk by then: another control plane may have
+    written it. `news` tells what others did.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.me = secrets.token_hex(8)
+        """What this control plane is called in `Record.at`."""
+        self._by_key: dict[Key, Record] = {}
+        self._seen: dict[str, tuple[Stamp, Key | None]] = {}
+        """File to its stamp and what is in it; None when that is not readable."""
+        self._presence: weakref.finalize[[int], Records] | None = None
+        """Ends what shows to others that this control plane runs."""
+
+    @property
+    def by_key(self) -> Mapping[Key, Record]:
+        """Return what is known."""
+        return MappingProxyType(self._by_key)
+
+    def news(self, paths: Iterable[str] | None = None) -> Iterator[tuple[Key, Record | None]]:
+        """Read what changed on the disk, of these files or of all; yield each record, None when it is gone."""
+        if paths is None:
+            paths = sorted(scan((self.directory,)).keys() | self._seen.keys())
+        for path in paths:
+            stamp, seen = stamp_of(path), self._seen.get(path)
+            if stamp == (seen[0] if seen else None):
+                continue
+            record = self._read(path)
+            if record is not None:
+                yield record.key, record
+            elif stamp is None and seen is not None and seen[1] is not None:
+                yield seen[1], None
+
+    def change(self, key: Key, change: Change) -> Record:
+        """Change a record, or begin one, and return it; a change that makes no difference writes nothing.
+
+        A disk that does not take it is reported; the change holds in memory.
+        """
+        path = self._path(key)
+        try:
+            with self._locked():
+                self._read(path)
+                before = self._by_key.get(key)
+                record = change(before or Record(namespace=key.namespace, name=key.name))
+                if self.me in record.at:
+                    self._announce()
+                if record != before:
+                    write_atomic(Path(path), msgspec.json.encode(record), mode=0o600)
+                    self._note(path, record)
+        except OSError as error:
+            _log.error("workload record not kept", extra={"file": path, "error": error})
+            before = self._by_key.get(key)
+            record = change(before or Record(namespace=key.namespace, name=key.name))
+            self._by_key[key] = record
+        return record
+
+    def remove(self, key: Key, is_over: Callable[[Record], bool]) -> bool:
+        """Remove a record if it is still over by what is on the disk; return whether it is gone."""
+        path = self._path(key)
+        try:
+            with self._locked():
+                current = self._read(path) or self._by_key.get(key)
+                if current is not None and not is_over(current):
+                    return False
+                Path(path).unlink(missing_ok=True)
+        except OSError as error:
+            _log.error("workload record not removed", extra={"file": path, "error": error})
+            return False
+        self._seen.pop(path, None)
+        self._by_key.pop(key, None)
+        return True
+
+    def running(self) -> frozenset[str]:
+        """Return the control planes that are there; what is left of those that ended is removed.
+
+        Raises OSError when that cannot be told.
+        """
+        with self._locked():
+            planes = self._planes.iterdir() if self._planes.is_dir() else ()
+            others = [path for path in planes if path.name != self.me]
+            return frozenset({self.me, *(path.name for path in others if not _ended(path))})
+
+    def close(self) -> None:
+        """Let the others see that this control plane has ended."""
+        if self._presence is not None:
+            self._presence()
+            self._presence = None
+            (self._planes / self.me).unlink(missing_ok=True)
+
+    @property
+    def _planes(self) -> Path:
+        return self.directory / ".planes"
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self.directory / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _announce(self) -> None:
+        """Show that this control plane runs: by a file whose lock goes with the process, however it ends."""
+        if self._presence is not None:
+            return
+        self._planes.mkdir(exist_ok=True, mode=0o700)
+        handle = os.open(self._planes / self.me, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        self._presence = weakref.finalize(self, os.close, handle)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _read(self, path: str) -> Record | None:
+        """Take a file as it is; None when there is none, or it is not readable."""
+        stamp, seen = stamp_of(path), self._seen.get(path)
+        if seen is not None and stamp == seen[0]:
+            return self._by_key.get(seen[1]) if seen[1] is not None else None
+        if stamp is None:
+            self._seen.pop(path, None)
+            if seen is not None and seen[1] is not None:
+                self._by_key.pop(seen[1], None)
+            return None
+        try:
+            record = msgspec.json.decode(Path(path).read_bytes(), type=Record)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError) as error:
+            _log.error("workload record not readable", extra={"file": path, "error": error})
+            self._seen[path] = stamp, seen[1] if seen else None
+            return None
+        self._seen[path] = stamp, record.key
+        self._by_key[record.key] = record
+        return record
+
+    def _note(self, path: str, record: Record) -> None:
+        stamp = stamp_of(path)
+        if stamp is not None:
+            self._seen[path] = stamp, record.key
+        self._by_key[record.key] = record
+
+    def _path(self, key: Key) -> str:
+        return str(self.directory / f"{key.namespace}.{key.name}.json")
+
+
+def _ended(path: Path) -> bool:
+    """Tell whether the control plane of a file has ended; its file goes with it."""
+    try:
+        with path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except BlockingIOError:
+        return False
+    except FileNotFoundError:
+        pass
+    return True

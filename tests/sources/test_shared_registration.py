@@ -1,0 +1,228 @@
+"""Several control planes that share what workloads say: a stream may end at any of them."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from rhumb.base.tasks import Nursery
+from rhumb.model.kinds.table import NETWORKING
+from rhumb.model.proxy import Proxy, Role
+from rhumb.model.resource import Changes, Key
+from rhumb.sources.registration import GRACE, Registration
+from rhumb.sources.store import ConfigStore
+from rhumb.testing import world
+from rhumb.testing.clock import FakeClock
+
+FILES = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {name: vms}
+spec:
+  metadata: {labels: {app: ratings}}
+  template: {serviceAccount: ratings, ports: {http: 8080}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: reviews-1}
+spec: {address: 10.0.0.2, labels: {app: reviews}, serviceAccount: reviews}
+"""
+VM = Key(NETWORKING, "WorkloadEntry", "default", "vms-10-0-0-9")
+REVIEWS = Key(NETWORKING, "WorkloadEntry", "default", "reviews-1")
+
+
+def machine(role: Role = Role.SIDECAR) -> Proxy:
+    said = {"AUTO_REGISTER_GROUP": "vms", "SERVICE_ACCOUNT": "ratings"}
+    return world.proxy(role=role, metadata=said, labels={"version": "v1"})
+
+
+def reviews() -> Proxy:
+    said = {"WORKLOAD_ENTRY": "reviews-1", "SERVICE_ACCOUNT": "reviews"}
+    return world.proxy(address="10.0.0.2", name="reviews-1", role=Role.AGENT, metadata=said)
+
+
+class Plane:
+    """What one control plane knows of workloads."""
+
+    def __init__(self, directory: Path, clock: FakeClock) -> None:
+        self.store = ConfigStore()
+        self.store.apply("files", world.resources(FILES))
+        self.desk = Registration(self.store, directory, clock)
+        self.desk.load()
+
+    def conditions(self, key: Key) -> object:
+        found = self.store.resources.get(key)
+        return None if found is None else found.status.get("conditions")
+
+    @property
+    def digest(self) -> bytes | None:
+        """Return what decides over the bytes that are made of the machine's entry."""
+        found = self.store.resources.get(VM)
+        return None if found is None else found.digest
+
+
+class Two:
+    """Two control planes over one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.clock = FakeClock()
+        self.one = Plane(directory, self.clock)
+        self.two = Plane(directory, self.clock)
+
+    def look(self) -> None:
+        """Let each look for what the other wrote."""
+        for plane in (self.one, self.two):
+            plane.desk.load()
+
+    def pass_time(self, by: timedelta) -> None:
+        self.clock.advance(by)
+        for plane in (self.one, self.two):
+            plane.desk.sweep()
+        self.look()
+
+    @property
+    def known(self) -> tuple[bool, bool]:
+        """Tell which of them have the machine."""
+        return self.one.digest is not None, self.two.digest is not None
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Two:
+    return Two(tmp_path / "workloads")
+
+
+def test_a_machine_that_joins_at_one_is_known_to_all(two: Two) -> None:
+    two.one.desk.connected(machine())
+    two.look()
+    assert two.known == (True, True)
+    assert two.one.digest == two.two.digest
+    two.pass_time(GRACE * 9)
+    assert two.known == (True, True)
+    two.one.desk.disconnected(machine())
+    two.pass_time(GRACE * 2)
+    assert two.known == (False, False)
+    assert list(two.directory.glob("*.json")) == []
+
+
+def test_its_streams_may_end_at_different_ones(two: Two) -> None:
+    envoy, agent = machine(), machine(Role.AGENT)
+    two.one.desk.connected(envoy)
+    two.two.desk.connected(agent)
+    two.one.desk.disconnected(envoy)
+    two.pass_time(GRACE * 2)
+    assert two.known == (True, True)
+    two.two.desk.disconnected(agent)
+    two.pass_time(GRACE * 2)
+    assert two.known == (False, False)
+
+
+def test_it_moves_from_one_to_the_other(two: Two) -> None:
+    two.one.desk.connected(machine())
+    two.two.desk.connected(machine())  # before the one hears that it is gone
+    two.one.desk.disconnected(machine())
+    two.pass_time(GRACE * 2)
+    two.two.desk.disconnected(machine())
+    two.pass_time(GRACE / 2)
+    two.one.desk.connected(machine())
+    two.pass_time(GRACE * 2)
+    assert two.known == (True, True)
+
+
+def test_one_that_is_killed_takes_nobody_along_that_comes_back(two: Two) -> None:
+    two.one.desk.connected(machine())
+    two.look()
+    two.one.desk.close()  # as the system does it for a process that is killed
+    two.clock.advance(GRACE * 9)
+    two.two.desk.sweep()  # seen to be gone now: the machine has its time from here
+    assert two.two.digest is not None
+    two.clock.advance(GRACE / 2)
+    two.two.desk.connected(machine())
+    two.clock.advance(GRACE * 9)
+    two.two.desk.sweep()
+    assert two.two.digest is not None
+
+
+def test_a_machine_of_one_that_is_killed_leaves_if_it_does_not_come_back(two: Two) -> None:
+    two.one.desk.connected(machine())
+    two.look()
+    two.one.desk.close()
+    two.two.desk.sweep()
+    two.clock.advance(GRACE * 2)
+    two.two.desk.sweep()
+    assert two.two.digest is None
+
+
+def test_one_that_starts_leaves_the_machines_of_the_others_alone(two: Two) -> None:
+    two.one.desk.connected(machine())
+    third = Plane(two.directory, two.clock)
+    two.clock.advance(GRACE * 9)
+    third.desk.sweep()
+    assert third.digest is not None
+    assert two.one.digest == third.digest
+
+
+def test_health_that_one_was_told_is_known_to_all(two: Two) -> None:
+    two.one.desk.connected(reviews())
+    two.one.desk.health(reviews(), healthy=False, reason="HTTP 500")
+    two.look()
+    bad = [{"type": "Healthy", "status": "False", "message": "HTTP 500"}]
+    assert two.one.conditions(REVIEWS) == two.two.conditions(REVIEWS) == bad
+    # Its agent moves, and the first to hear the next report is the other one.
+    two.two.desk.connected(reviews())
+    two.one.desk.disconnected(reviews())
+    two.two.desk.health(reviews(), healthy=True, reason="")
+    two.look()
+    good = [{"type": "Healthy", "status": "True"}]
+    assert two.one.conditions(REVIEWS) == two.two.conditions(REVIEWS) == good
+
+
+def test_a_report_that_repeats_what_another_one_heard_is_taken(two: Two) -> None:
+    two.one.desk.health(reviews(), healthy=False, reason="HTTP 500")
+    two.two.desk.health(reviews(), healthy=True, reason="")  # before it looked
+    two.look()
+    good = [{"type": "Healthy", "status": "True"}]
+    assert two.one.conditions(REVIEWS) == two.two.conditions(REVIEWS) == good
+
+
+def test_the_others_hear_of_it_at_once(two: Two) -> None:
+    async def scenario() -> None:
+        heard: asyncio.Queue[Changes] = asyncio.Queue()
+        two.two.store.subscribe(heard.put_nowait)
+        nursery = Nursery("test")
+        following = nursery.start("two", two.two.desk.run())
+        try:
+            async with asyncio.timeout(4):  # less than a look at all files takes to come round
+                two.one.desk.connected(machine())
+                assert (await heard.get()).added == {VM}
+                two.one.desk.health(machine(), healthy=False, reason="x")
+                assert (await heard.get()).changed == {VM}
+                two.one.desk.disconnected(machine())
+                two.clock.advance(GRACE * 2)
+                two.one.desk.sweep()
+                assert (await heard.get()).removed == {VM}
+        finally:
+            assert not following.done()
+            await nursery.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_full_table_of_files_makes_nobody_leave(
+    two: Two, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    two.one.desk.connected(machine())
+    two.look()
+
+    def refused(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rhumb.sources.records.fcntl.flock", refused)
+        two.two.desk.sweep()
+        two.clock.advance(GRACE * 2)
+        two.two.desk.sweep()
+    assert "cannot tell which control planes run" in caplog.text
+    two.pass_time(GRACE * 2)
+    assert two.known == (True, True)
