@@ -202,9 +202,9 @@ class _Channel(Generic[Watch]):
         self.due, self.wanted, self.forced, self.initial = False, NOBODY, NOBODY, {}
         self.watch.sent(nonce)
 
-    def _move(self, target: Table, removed: Iterable[Entry]) -> None:
+    def _move(self, target: Table, removed: tuple[Entry, ...]) -> None:
         """Take `target` as what the client has once the coming response is accepted."""
-        gone = {e.name: e for e in removed if self.has_name(e.name)}
+        gone = {e.name: e for e in removed if self.has_name(e.name)} if removed else {}
         if gone or self.leftover:
             kept = {n: e for n, e in self.leftover.items() if n not in target.entries}
             self.leftover = MappingProxyType({**kept, **gone})

@@ -1,7 +1,8 @@
 """One stream: its channels, in make-before-break order. No gRPC, no clock, no tasks."""
 
+import enum
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import msgspec
 
@@ -18,20 +19,33 @@ from rhumb.xds.events import Accepted, Answer, DeltaRequest, Rejected, SotwReque
 from rhumb.xds.sotw import SotwWatch
 from rhumb.xds.types import PUSH_ORDER, XdsType
 
-_NEEDS: Mapping[XdsType, tuple[XdsType, ...]] = {
-    XdsType.LDS: (XdsType.CDS, XdsType.EDS),
-    XdsType.RDS: (XdsType.CDS, XdsType.EDS, XdsType.LDS),
-    XdsType.VHDS: (XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS),
+_NEEDS: Mapping[XdsType, frozenset[XdsType]] = {
+    XdsType.LDS: frozenset({XdsType.CDS, XdsType.EDS}),
+    XdsType.RDS: frozenset({XdsType.CDS, XdsType.EDS, XdsType.LDS}),
+    XdsType.VHDS: frozenset({XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS}),
 }
 """What must have been answered before: a listener or route may name a cluster only once it is there."""
 
-_REMOVED_AFTER: Mapping[XdsType, tuple[XdsType, ...]] = {
-    XdsType.CDS: (XdsType.LDS, XdsType.RDS, XdsType.VHDS),
-    XdsType.EDS: (XdsType.CDS, XdsType.LDS, XdsType.RDS, XdsType.VHDS),
-    XdsType.SDS: (XdsType.CDS, XdsType.LDS),
-    XdsType.RDS: (XdsType.LDS,),
+_REMOVED_AFTER: Mapping[XdsType, frozenset[XdsType]] = {
+    XdsType.CDS: frozenset({XdsType.LDS, XdsType.RDS, XdsType.VHDS}),
+    XdsType.EDS: frozenset({XdsType.CDS, XdsType.LDS, XdsType.RDS, XdsType.VHDS}),
+    XdsType.SDS: frozenset({XdsType.CDS, XdsType.LDS}),
+    XdsType.RDS: frozenset({XdsType.LDS}),
 }
 """Who must have let go before: a cluster goes when no route names it any more."""
+
+_NOTHING: frozenset[XdsType] = frozenset()
+
+
+class Standing(enum.Enum):
+    """How a stream stands to what its client should have."""
+
+    OWES = "owes"
+    """Something may have to be sent, now or once the client has answered."""
+    WAITS = "waits"
+    """All is sent, and not all of it answered."""
+    SYNCED = "synced"
+    """The client has accepted, or refused, all that it should have."""
 
 
 class Nack(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,14 +132,20 @@ class Connection:
         if self.view is None:
             return None
         tables = views.tables(self.view, self._channels)
-        moved = True
+        if self._expected:
+            # The client asks for no endpoints of clusters that went before it looked at them.
+            known = views.table(self.view, XdsType.EDS).entries
+            self._expected = frozenset(name for name in self._expected if name in known)
+        busy = [k for k, c in self._channels.items() if c.open or c.owes(tables[k])]
+        moved = bool(busy)
         while moved:
             moved = False
-            for kind, channel in self._channels.items():
+            for kind in busy:
+                channel = self._channels[kind]
                 if not channel.owes(tables[kind]) or self._waits(channel, now):
                     continue
                 before = channel.table
-                found = self._advance(kind, channel, tables, now)
+                found = self._advance(kind, channel, tables, busy, now)
                 if found is not None:
                     if kind is XdsType.CDS:
                         self._endpoints_follow(before, found, views, now)
@@ -136,29 +156,25 @@ class Connection:
                 moved = moved or channel.table is not before
         return None
 
-    def deadline(self) -> float | None:
-        """Return when the next wait for the client ends by itself, in monotonic seconds."""
+    def deadlines(self) -> list[float]:
+        """Return when each wait for the client ends by itself, in monotonic seconds."""
         since = [c.open.at for c in self._channels.values() if c.open is not None]
         if self._expected:
             since.append(self._expected_at)
-        return min(since) + self._ack_timeout if since else None
+        return [at + self._ack_timeout for at in since]
 
-    def is_synced(self, views: Views) -> bool:
-        """Tell whether the client has accepted, or refused, all that it should have now."""
+    def standing(self, views: Views) -> Standing:
+        """Return whether anything has to be sent, or answered."""
         if self.view is None:
-            return False
+            return Standing.WAITS
         tables = views.tables(self.view, self._channels)
-        return all(
-            channel.is_settled(tables[kind]) and not channel.leftover
-            for kind, channel in self._channels.items()
-        )
-
-    def owes(self, views: Views) -> bool:
-        """Tell whether something may have to be sent, now or once the client has answered."""
-        if self.view is None:
-            return False
-        tables = views.tables(self.view, self._channels)
-        return any(channel.owes(tables[kind]) for kind, channel in self._channels.items())
+        found = Standing.SYNCED
+        for kind, channel in self._channels.items():
+            if channel.owes(tables[kind]):
+                return Standing.OWES
+            if channel.open is not None:
+                found = Standing.WAITS
+        return found
 
     def status(self, views: Views) -> Iterator[TypeStatus]:
         """Yield the state of each type the client asked for."""
@@ -202,11 +218,17 @@ class Connection:
         raise RhumbError("a stream is either incremental or state of the world, not both")
 
     def _advance(
-        self, kind: XdsType, channel: Channel, tables: Mapping[XdsType, Table], now: float
+        self,
+        kind: XdsType,
+        channel: Channel,
+        tables: Mapping[XdsType, Table],
+        busy: Collection[XdsType],
+        now: float,
     ) -> Response | None:
-        if not channel.is_fresh and self._blocked(_NEEDS.get(kind, ()), tables, now):
+        needs, after = _NEEDS.get(kind, _NOTHING), _REMOVED_AFTER.get(kind, _NOTHING)
+        if not channel.is_fresh and self._blocked(needs, tables, busy, now):
             return None
-        may_remove = not self._blocked(_REMOVED_AFTER.get(kind, ()), tables, now)
+        may_remove = not self._blocked(after, tables, busy, now)
         nonce = str(next(self._nonces))
         return channel.next(tables[kind], may_remove=may_remove, nonce=nonce, now=now)
 
@@ -248,7 +270,9 @@ class Connection:
             return
         assert self.view is not None
         routes = tuple(f"{entry.name}/" for entry in sent.changed)
-        known = views.table(self.view, XdsType.VHDS).entries
+        # What it was told of and let go by may be gone now, and there again before anything is sent.
+        before = channel.table.entries if channel.table is not None else ()
+        known = itertools.chain(views.table(self.view, XdsType.VHDS).entries, before)
         channel.force(name for name in known if name.startswith(routes))
 
     def _rejected(self, kind: XdsType, channel: Channel, error: str) -> None:
@@ -269,15 +293,20 @@ class Connection:
         return channel.open is not None and now < channel.open.at + self._ack_timeout
 
     def _blocked(
-        self, kinds: tuple[XdsType, ...], tables: Mapping[XdsType, Table], now: float
+        self,
+        kinds: frozenset[XdsType],
+        tables: Mapping[XdsType, Table],
+        busy: Collection[XdsType],
+        now: float,
     ) -> bool:
-        if XdsType.EDS in kinds and self._expected:
+        """Tell whether some of these types hold up others; `busy` are all that may."""
+        if self._expected and XdsType.EDS in kinds:
             if now < self._expected_at + self._ack_timeout:
                 return True
             self._expected = NOBODY
-        for kind in kinds:
-            channel = self._channels.get(kind)
-            if channel is None or channel.is_settled(tables[kind]):
+        for kind in () if kinds.isdisjoint(busy) else kinds.intersection(busy):
+            channel = self._channels[kind]
+            if channel.is_settled(tables[kind]):
                 continue
             if channel.open is None or now < channel.open.at + self._ack_timeout:
                 return True

@@ -1,6 +1,6 @@
 """Discovery requests as values: parsed once, checked against limits."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from envoy.config.core.v3 import base_pb2 as core
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
@@ -10,26 +10,44 @@ from google.protobuf.message import DecodeError
 from rhumb.base.errors import RhumbError
 from rhumb.model.endpoint import Locality
 from rhumb.model.proxy import Proxy
+from rhumb.xds import wire
 from rhumb.xds.events import DeltaRequest, SotwRequest
 from rhumb.xds.types import XdsType
 
 Request = discovery.DeltaDiscoveryRequest | discovery.DiscoveryRequest
+Heard = Request | DeltaRequest
+"""What was read from a stream: a mere ACK as a value, all else as it came."""
+
+_ACKS: Mapping[bytes, XdsType] = {wire.field(2, kind.value) + wire.tag(6): kind for kind in XdsType}
+"""How an ACK that says nothing else begins, up to its nonce: nearly all that clients send is one."""
 
 
-def delta(data: bytes) -> Request | None:
+def delta(data: bytes) -> Heard | None:
     """Read a DeltaDiscoveryRequest; None when it is none."""
+    ack = _ack(data)
+    if ack is not None:
+        return ack
     try:
         return discovery.DeltaDiscoveryRequest.FromString(data)
     except DecodeError:
         return None
 
 
-def sotw(data: bytes) -> Request | None:
+def sotw(data: bytes) -> Heard | None:
     """Read a DiscoveryRequest; None when it is none."""
     try:
         return discovery.DiscoveryRequest.FromString(data)
     except DecodeError:
         return None
+
+
+def _ack(data: bytes) -> DeltaRequest | None:
+    end = data[1] + 3 if len(data) > 1 else 0
+    kind = _ACKS.get(data[:end])
+    if kind is None or len(data) <= end or data[end] > 0x7F or len(data) != end + 1 + data[end]:
+        return None
+    nonce = data[end + 1 :]
+    return DeltaRequest(type=kind, nonce=nonce.decode()) if nonce.isascii() else None
 
 
 def parse(
@@ -60,6 +78,11 @@ def parse(
         names=_names(request.resource_names, max_name_bytes),
         version=request.version_info,
     )
+
+
+def node(heard: Heard) -> core.Node:
+    """Return what a request says of its client: nothing in a mere ACK."""
+    return core.Node() if isinstance(heard, DeltaRequest) else heard.node
 
 
 def parse_node(node: core.Node) -> Proxy:

@@ -9,7 +9,7 @@ import grpc
 import msgspec
 
 from rhumb.ads import requests
-from rhumb.ads.connection import Connection, Nack, TypeStatus
+from rhumb.ads.connection import Connection, Nack, Standing, TypeStatus
 from rhumb.ads.settings import AdsSettings
 from rhumb.base.clock import Clock
 from rhumb.base.errors import RhumbError
@@ -20,6 +20,7 @@ from rhumb.model.proxy import Proxy, Role
 from rhumb.snapshot.affects import EVERYTHING, Impact
 from rhumb.snapshot.snapshot import Snapshot
 from rhumb.snapshot.view import View, whole
+from rhumb.xds.events import DeltaRequest
 from rhumb.xds.types import HEALTH_TYPE, XdsType
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -219,10 +220,10 @@ class AdsServer:
 
         def serve(
             *, delta: bool
-        ) -> Callable[[AsyncIterator[requests.Request | None], Context], AsyncIterator[bytes]]:
+        ) -> Callable[[AsyncIterator[requests.Heard | None], Context], AsyncIterator[bytes]]:
             # gRPC looks at the function itself to tell an asynchronous generator.
             async def call(
-                incoming: AsyncIterator[requests.Request | None], context: Context
+                incoming: AsyncIterator[requests.Heard | None], context: Context
             ) -> AsyncIterator[bytes]:
                 stream = await self._open(context, identify, delta=delta)
                 nursery = Nursery("xds")
@@ -303,12 +304,10 @@ class AdsServer:
         now = self._clock.monotonic()
         found = stream.connection.next(self._views, now)
         if found is None:
-            if (
-                stream.behind is not None
-                and not stream.told
-                and stream.connection.is_synced(self._views)
-            ):
-                stream.behind = None  # the change was none of its business
+            if stream.behind is not None and not stream.told:
+                standing = stream.connection.standing(self._views)
+                if standing is Standing.SYNCED:
+                    stream.behind = None  # the change was none of its business
             return None
         kind, response = found
         stream.last_push = now
@@ -332,16 +331,16 @@ class AdsServer:
         self._sweep = None
         now = self._clock.monotonic()
         for stream in tuple(self._unanswered):
-            deadline = stream.connection.deadline()
-            if deadline is None or deadline <= now:
+            over = [deadline <= now for deadline in stream.connection.deadlines()]
+            if all(over):
                 self._unanswered.discard(stream)
-            if deadline is not None and deadline <= now:
+            if any(over):
                 stream.wake()
         if self._unanswered and not self._closing:
             self._sweep_later()
 
     async def _read(
-        self, stream: Stream, incoming: AsyncIterator[requests.Request | None], *, checked: bool
+        self, stream: Stream, incoming: AsyncIterator[requests.Heard | None], *, checked: bool
     ) -> None:
         try:
             async for request in incoming:
@@ -354,33 +353,32 @@ class AdsServer:
         finally:
             stream.wake()
 
-    def _hear(self, stream: Stream, request: requests.Request | None, *, checked: bool) -> None:
+    def _hear(self, stream: Stream, request: requests.Heard | None, *, checked: bool) -> None:
         self._take(stream, request, checked=checked)
         connection = stream.connection
-        if connection.owes(self._views):
+        standing = connection.standing(self._views)
+        if standing is Standing.OWES:
             stream.wake()
-        if stream.behind is not None and stream.told and connection.is_synced(self._views):
+        elif standing is Standing.SYNCED and stream.behind is not None and stream.told:
             self._observer.converged(self._clock.monotonic() - stream.behind)
             stream.behind = None
         if connection.stale_nonces:
             self._observer.stale(connection.stale_nonces)
             connection.stale_nonces = 0
 
-    def _take(self, stream: Stream, request: requests.Request | None, *, checked: bool) -> None:
+    def _take(self, stream: Stream, request: requests.Heard | None, *, checked: bool) -> None:
         if request is None:
             raise RhumbError("a request is not a discovery request")
         connection = stream.connection
         if connection.proxy is None:
-            proxy = requests.parse_node(request.node)
-            if checked:
-                proxy = _claimed(proxy, stream.caller)
-            self._observer.connected(proxy)
-            connection.proxy = proxy
-            self._place(stream)
-            _log.info("connected", extra={"proxy": proxy.id, "identity": stream.caller.identity})
+            self._introduce(stream, request, checked=checked)
+        if isinstance(request, DeltaRequest):
+            connection.receive(request)
+            return
         if request.type_url == HEALTH_TYPE:
             error = request.error_detail
             healthy = not request.HasField("error_detail")
+            assert connection.proxy is not None
             self._observer.health(connection.proxy, healthy, error.message)
             return
         kind = _TYPES.get(request.type_url)
@@ -389,6 +387,16 @@ class AdsServer:
         limits = self._settings
         parsed = requests.parse(kind, request, limits.max_name_bytes, limits.max_names)
         connection.receive(parsed)
+
+    def _introduce(self, stream: Stream, request: requests.Heard, *, checked: bool) -> None:
+        """Take who the client is, from its first request."""
+        proxy = requests.parse_node(requests.node(request))
+        if checked:
+            proxy = _claimed(proxy, stream.caller)
+        self._observer.connected(proxy)
+        stream.connection.proxy = proxy
+        self._place(stream)
+        _log.info("connected", extra={"proxy": proxy.id, "identity": stream.caller.identity})
 
 
 class ClaimError(RhumbError):

@@ -34,6 +34,8 @@ class DeltaWatch:
         actions: list[Action] = []
         if not first and request.nonce:
             actions.append(self._judge(request))
+            if not (request.subscribe or request.unsubscribe):
+                return actions  # most requests are this
         asked = self._subscribe(request, first=first)
         if asked is not None:
             brings = request.initial if first else {}

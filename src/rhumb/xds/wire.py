@@ -7,8 +7,12 @@ Field numbers: envoy/service/discovery/v3/discovery.proto.
 
 from collections.abc import Iterable
 
+_SHORT = tuple(bytes((value,)) for value in range(0x80))
+
 
 def _varint(value: int) -> bytes:
+    if value <= 0x7F:
+        return _SHORT[value]
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -17,10 +21,15 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
+def tag(number: int) -> bytes:
+    """Spell how a length-delimited field begins."""
+    return _varint(number << 3 | 2)
+
+
 def field(number: int, data: bytes | str) -> bytes:
     """Spell one length-delimited field."""
     raw = data.encode() if isinstance(data, str) else data
-    return _varint(number << 3 | 2) + _varint(len(raw)) + raw
+    return tag(number) + _varint(len(raw)) + raw
 
 
 def any_value(type_url: str, value: bytes) -> bytes:
