@@ -338,7 +338,7 @@ WORKS: Mapping[str, Callable[[Machine], None]] = {
 @contextmanager
 def machine() -> Iterator[Machine]:
     """Make one in a directory of its own; nothing is left of it."""
-    with tempfile.TemporaryDirectory(prefix="rm", dir="/tmp") as home:
+    with tempfile.TemporaryDirectory(prefix="m") as home:
         made = Machine(Path(home))
         try:
             yield made

@@ -77,7 +77,8 @@ class Serving:
 
 
 @pytest.fixture
-def serving(tmp_path: Path) -> Iterator[Serving]:
+def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # for those that are killed
     made = Serving(tmp_path)
     try:
         yield made

@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 _READY_S = 60.0
 _GRACE_S = 5.0
 _POLL_S = 0.02
+_LONGEST_PATH = 75
+"""Bytes of a directory that sockets may be made below: their own addresses have about a hundred."""
 
 
 class ControlPlane:
@@ -76,7 +78,10 @@ class ControlPlane:
         while True:
             with self._state.log("control-plane").open("ab") as log:
                 self._process = programs.start(
-                    self._command(folders), Place(), streams=(None, log.fileno(), log.fileno())
+                    self._command(folders),
+                    Place(),
+                    environment=self._variables(),
+                    streams=(None, log.fileno(), log.fileno()),
                 )
             code = await wait_exit(self._process)
             self._process, self._ended = None, True
@@ -87,6 +92,11 @@ class ControlPlane:
         command = [sys.executable, "-m", "rhumb", "serve", f"--state={self._state.plane}"]
         read = [f"--config={folder}" for folder in (str(self._state.generated), *folders)]
         return [*command, *read, *self._plane.options]
+
+    def _variables(self) -> dict[str, str]:
+        """Return its variables: what is temporary goes with the mesh, even where that is killed."""
+        found, home = programs.inherited_environment(), str(self._state.directory)
+        return found | {"TMPDIR": home} if len(home.encode()) <= _LONGEST_PATH else found
 
     async def _wait(self) -> None:
         """Wait until it listens; should it end before, it tried and will go on trying."""

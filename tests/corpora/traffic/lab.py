@@ -49,8 +49,9 @@ class Lab:
     """The lab, from a test's side."""
 
     def __init__(self, directory: Path) -> None:
-        argv = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--mount-proc"]
-        argv += ["--kill-child", sys.executable, "-m", __name__, str(directory)]
+        argv = ["env", f"TMPDIR={directory}", "unshare", "--user", "--map-root-user"]
+        argv += ["--net", "--pid", "--fork", "--mount-proc", "--kill-child"]
+        argv += [sys.executable, "-m", __name__, str(directory)]
         self._log = (directory / "lab.log").open("wb")
         self._process = subprocess.Popen(
             argv,
