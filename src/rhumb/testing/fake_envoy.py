@@ -229,6 +229,7 @@ class FakeEnvoy:
                 if service_name(cluster.Cluster.FromString(each.value)):
                     self.warming.add(name)
                 else:
+                    self.warming.discard(name)  # it may have waited for endpoints as what it was
                     self.active.add(name)
 
     def _apart(self) -> set[str]:
