@@ -1,123 +1,19 @@
-"""Names inside and outside the mesh: the table, answers as messages, and real sockets."""
+"""The sidecar's DNS: answers as messages, and real sockets."""
 
 import asyncio
 import ipaddress
 import socket
-from pathlib import Path
 
 import dns.asyncquery
 import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from tests.agent.dns_hosts import table
 
 from rhumb.agent.dns import DnsProxy
 from rhumb.agent.dns_names import Host, Names, expand, search_domains
-from rhumb.agent.dns_upstream import Upstream, local_servers, nameservers
-from rhumb.agent.redirect import plan
-from rhumb.agent.settings import Capture, Discovery, SidecarSettings
-
-HOSTS = (
-    Host(
-        name="reviews.books.svc.cluster.local",
-        addresses=("10.0.0.1", "fd00::1"),
-        short_name="reviews",
-        namespace="books",
-    ),
-    Host(
-        name="reviews.other.svc.cluster.local",
-        addresses=("10.0.0.2",),
-        short_name="reviews",
-        namespace="other",
-    ),
-    Host(
-        name="db.books.svc.cluster.local",
-        addresses=("172.16.0.1", "172.16.0.2"),
-        short_name="db",
-        namespace="books",
-    ),
-    Host(
-        name="db-0.db.books.svc.cluster.local",
-        addresses=("172.16.0.1",),
-        short_name="db-0.db",
-        namespace="books",
-    ),
-    Host(name="api.example.com", addresses=("240.240.0.9",)),
-    Host(name="*.Example.com", addresses=("240.240.0.10",)),
-    Host(name="*.deep.example.com", addresses=("240.240.0.11",)),
-)
-
-
-def table(namespace: str = "books") -> Names:
-    return expand(HOSTS, namespace, "cluster.local")
-
-
-@pytest.mark.parametrize(
-    ("name", "address"),
-    [
-        ("reviews", "10.0.0.1"),
-        ("reviews.books", "10.0.0.1"),
-        ("reviews.books.svc", "10.0.0.1"),
-        ("reviews.books.svc.cluster.local", "10.0.0.1"),
-        ("reviews.other", "10.0.0.2"),
-        ("db-0.db", "172.16.0.1"),
-        ("db-0.db.books.svc.cluster.local", "172.16.0.1"),
-        ("api.example.com", "240.240.0.9"),
-        ("x.example.com", "240.240.0.10"),
-        ("x.y.example.com", "240.240.0.10"),
-        ("x.deep.example.com", "240.240.0.11"),
-        ("deep.example.com", "240.240.0.10"),
-        ("api.example.com.books.svc.cluster.local", "240.240.0.9"),
-        ("x.example.com.svc.cluster.local", "240.240.0.10"),
-        ("reviews.other.svc.cluster.local", "10.0.0.2"),
-    ],
-)
-def test_names_that_are_known(name: str, address: str) -> None:
-    found = table().find(name)
-    assert found is not None
-    assert found.addresses[0] == address
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "ratings",
-        "example.com",
-        "reviews.svc.cluster.local",
-        "reviews.books.books.svc.cluster.local",
-        "reviews.books.svc.svc.cluster.local",
-        "reviews.books.svc.cluster.local.example.org",
-        "",
-    ],
-)
-def test_names_that_are_nobodys(name: str) -> None:
-    assert table().find(name) is None
-
-
-def test_short_names_are_of_the_own_namespace() -> None:
-    found = table("other").find("reviews")
-    assert found is not None
-    assert found.addresses == ("10.0.0.2",)
-    assert table("third").find("reviews") is None
-    assert table("other").find("db-0.db") is None
-
-
-def test_a_full_name_is_never_hidden_by_a_short_one() -> None:
-    hosts = (
-        Host(
-            name="web.shop.svc.cluster.local",
-            addresses=("1.1.1.1",),
-            short_name="web",
-            namespace="shop",
-        ),
-        Host(name="web.shop", addresses=("2.2.2.2",)),
-    )
-    found = expand(hosts, "shop", "cluster.local").find("web.shop")
-    assert found is not None
-    assert found.addresses == ("2.2.2.2",)
+from rhumb.agent.dns_upstream import Upstream
 
 
 class Outside:
@@ -300,12 +196,17 @@ def test_what_is_no_query_gets_no_answer() -> None:
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    udp.bind(("127.0.0.1", 0))
-    tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    tcp.bind(udp.getsockname())
-    tcp.listen(8)
-    return udp, tcp
+    """Return sockets of both kinds on one port."""
+    while True:
+        tcp = socket.create_server(("127.0.0.1", 0))
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            udp.bind(tcp.getsockname())
+        except OSError:  # another's datagrams go there
+            udp.close()
+            tcp.close()
+        else:
+            return udp, tcp
 
 
 async def _conversation() -> None:
@@ -331,71 +232,3 @@ async def _conversation() -> None:
 
 def test_queries_over_sockets_and_on_to_the_next_server() -> None:
     asyncio.run(_conversation())
-
-
-def test_the_servers_of_resolv_conf() -> None:
-    text = "# made\nsearch x\nnameserver 10.0.0.10\nnameserver fd00::10\nnameserver 10.0.0.10\nnameserver\n"
-    assert nameservers(text) == ("10.0.0.10", "fd00::10")
-    assert nameservers("options ndots:5") == ("127.0.0.1",)
-
-
-def test_a_resolver_of_the_machine_may_ask_others(tmp_path: Path) -> None:
-    file = tmp_path / "resolv.conf"
-    file.write_text("nameserver 127.0.0.53\nnameserver ::1\nnameserver 10.0.0.2\n")
-    assert local_servers(file) == ("127.0.0.53", "10.0.0.2")
-    file.write_text("nameserver 10.0.0.2\n")
-    assert local_servers(file) == ()
-    assert local_servers(tmp_path / "none") == ()
-
-    def captured(*servers: str) -> list[tuple[str, str]]:
-        settings = SidecarSettings(
-            name="a",
-            namespace="b",
-            addresses=("10.0.0.9",),
-            discovery=Discovery(address=""),
-            directory=tmp_path,
-            capture=Capture(dns_servers=servers),
-        )
-        rules = [r for r in plan(settings) if r.match.port == 53 and r.to]
-        assert {r.match.protocol for r in rules} == {"udp", "tcp"}
-        matches = [r.match for r in rules if r.match.protocol == "udp"]
-        return [(match.destination, match.not_destination) for match in matches]
-
-    assert captured() == [("", "127.0.0.1")]
-    assert captured("127.0.0.53") == [("127.0.0.53", "")]
-
-
-def test_a_missing_file_means_no_outside(tmp_path: Path) -> None:
-    upstream = Upstream(file=tmp_path / "none", mark=0)
-    assert asyncio.run(upstream(b"xx", False)) is None
-
-
-labels = st.text("ab", min_size=1, max_size=2)
-domains = st.sampled_from(["example.com", "a.b", "svc", "cluster.local"])
-
-
-@st.composite
-def hosts(draw: st.DrawFn) -> Host:
-    name, namespace = draw(labels), draw(st.sampled_from(["books", "other"]))
-    address = draw(st.integers(1, 250).map(lambda n: f"10.0.0.{n}"))
-    if draw(st.booleans()):
-        whole = f"{name}.{namespace}.svc.cluster.local"
-        return Host(name=whole, addresses=(address,), short_name=name, namespace=namespace)
-    star = "*." if draw(st.booleans()) else ""
-    return Host(name=f"{star}{name}.{draw(domains)}", addresses=(address,))
-
-
-@given(st.lists(hosts(), max_size=8, unique_by=lambda h: h.name), labels)
-def test_whatever_the_hosts_each_is_found_by_its_full_name(found: list[Host], label: str) -> None:
-    names = expand(found, "books", "cluster.local")
-    exact = {h.name: h for h in found if not h.name.startswith("*.")}
-    for host in found:
-        if host.name in exact:
-            told = names.find(host.name)
-            assert told is not None
-            assert (told.name, told.addresses) == (host.name, host.addresses)
-            continue
-        told = names.find(f"{label}{host.name[1:]}")
-        assert told is not None, "some wildcard, or a host that is written out, has it"
-    stranger = names.find(f"{label}.never")
-    assert stranger is None
