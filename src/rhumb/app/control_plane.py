@@ -144,7 +144,9 @@ class ControlPlane:
         return resident_bytes()
 
     def _bundle_changed(self, _bundle: object) -> None:
-        # The bundle is no resource of the store: only its own type is made anew.
+        # The bundle is no resource of the store: only its own type is made anew. What has been made
+        # for a world stays, so there must be another one.
+        self.world = build(self.world, self.world.resources, Changes())
         kinds = frozenset({XdsType.PCDS})
         self.ads.publish(self.world, self.clock.monotonic(), Impact(types=kinds, wide=kinds))
 
