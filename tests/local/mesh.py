@@ -156,9 +156,13 @@ class Mesh:
 
     def route(self, first: int, second: int) -> None:
         """Write the VirtualService with weights of web's versions."""
+        self.write("routes.yaml", ROUTES % (first, second))
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the configuration, whole at once."""
         new = self.home / "new.yaml"
-        new.write_text(ROUTES % (first, second))
-        new.replace(self.home / "mesh" / "routes.yaml")
+        new.write_text(text)
+        new.replace(self.home / "mesh" / name)
 
     @property
     def environment(self) -> dict[str, str]:

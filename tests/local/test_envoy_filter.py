@@ -13,6 +13,15 @@ pytestmark = [
     needs_namespaces,
 ]
 
+LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
+
+
+def _adds(header: str, value: str) -> str:
+    """Return the configuration of a filter that adds a header to requests."""
+    script = f"function envoy_on_request(h) h:headers():add('{header}', '{value}') end"
+    return f'{{"@type": {LUA}, default_source_code: {{inline_string: "{script}"}}}}'
+
+
 DISCOVERED = """
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
@@ -31,16 +40,13 @@ spec:
         name: door
         config_discovery:
           config_source: {ads: {}, initial_fetch_timeout: 0s}
-          type_urls: [type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua]
+          type_urls: [%s]
   - applyTo: EXTENSION_CONFIG
     patch:
       operation: ADD
       value:
         name: door
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
-          default_source_code:
-            inline_string: "function envoy_on_request(h) h:headers():add('x-door', '%s') end"
+        typed_config: %s
 """
 INBOUND = """
 apiVersion: networking.istio.io/v1alpha3
@@ -56,10 +62,7 @@ spec:
       operation: INSERT_FIRST
       value:
         name: desk
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
-          default_source_code:
-            inline_string: "function envoy_on_request(h) h:headers():add('x-desk', 'yes') end"
+        typed_config: %s
 """
 BROKEN = """
 apiVersion: networking.istio.io/v1alpha3
@@ -91,12 +94,6 @@ spec:
 """
 
 
-def _write(mesh: Mesh, name: str, text: str) -> None:
-    new = mesh.home / "new.yaml"
-    new.write_text(text)
-    new.replace(mesh.home / "mesh" / name)
-
-
 def _header(mesh: Mesh, name: str) -> str | None:
     found: str | None = mesh.get()["headers"].get(name)
     return found
@@ -106,13 +103,13 @@ def test_filters_come_change_and_go_without_a_failed_request() -> None:
     with Mesh() as mesh:
         mesh.up()
         with Load(mesh).running() as load:
-            _write(mesh, "door.yaml", DISCOVERED % "open")
+            mesh.write("door.yaml", DISCOVERED % (LUA, _adds("x-door", "open")))
             until(lambda: _header(mesh, "x-door") == "open")
-            _write(mesh, "door.yaml", DISCOVERED % "shut")
+            mesh.write("door.yaml", DISCOVERED % (LUA, _adds("x-door", "shut")))
             until(lambda: _header(mesh, "x-door") == "shut")
-            _write(mesh, "desk.yaml", INBOUND)
+            mesh.write("desk.yaml", INBOUND % _adds("x-desk", "yes"))
             until(lambda: _header(mesh, "x-desk") == "yes")
-            _write(mesh, "broken.yaml", BROKEN)
+            mesh.write("broken.yaml", BROKEN)
             until(lambda: "no_such_field" in _findings(mesh))
             until(lambda: "must be greater than 0ns" in _findings(mesh))
             mesh.route(0, 100)
@@ -133,7 +130,7 @@ def test_routes_and_clusters_of_callers_are_patched_and_restored_under_load() ->
         mesh.up()
         with Load(mesh).running() as load:
             assert way() is None
-            _write(mesh, "way.yaml", OUTBOUND)
+            mesh.write("way.yaml", OUTBOUND)
             until(lambda: way() == "outbound")
             Path(mesh.home / "mesh" / "way.yaml").unlink()
             until(lambda: way() is None)
@@ -166,7 +163,7 @@ spec:
 
 def test_proxies_start_as_the_mesh_says() -> None:
     with Mesh() as mesh:
-        _write(mesh, "start.yaml", START)
+        mesh.write("start.yaml", START)
         mesh.up()
         assert mesh.get("/call/web:8000/")["name"].startswith("web-")
         pids = {name: mesh.outside(found["envoy"] or 0) for name, found in mesh.pids().items()}
@@ -197,7 +194,7 @@ spec:
 
 def test_a_bootstrap_that_envoy_refuses_is_left_out() -> None:
     with Mesh() as mesh:
-        _write(mesh, "start.yaml", BAD_START)
+        mesh.write("start.yaml", BAD_START)
         mesh.up()
         assert mesh.get()["name"] == "web-v1"
         assert "Envoy would not start with it" in mesh.logs()
@@ -215,15 +212,13 @@ spec:
       operation: INSERT_FIRST
       value:
         name: script
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
-          default_source_code: {inline_string: "function without an end"}
+        typed_config: {"@type": %s, default_source_code: {inline_string: "function without an end"}}
 """
 
 
 def test_a_proxy_that_starts_with_a_patch_that_envoy_refuses_works_without_it() -> None:
     with Mesh() as mesh:
-        _write(mesh, "script.yaml", BAD_SCRIPT)
+        mesh.write("script.yaml", BAD_SCRIPT % LUA)
         mesh.up()
         assert mesh.get()["name"] == "web-v1"
         assert "bad-script" in _findings(mesh)

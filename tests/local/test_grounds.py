@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.local.mesh import free_port
 
 from rhumb.base.errors import RhumbError
 from rhumb.local import loopback, topology
@@ -33,12 +34,6 @@ def ground() -> Iterator[Loopback]:
     made = Loopback("/the/mesh")
     yield made
     made.close()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def test_two_meshes_have_no_port_in_common(ground: Loopback) -> None:

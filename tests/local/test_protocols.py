@@ -55,15 +55,6 @@ metadata: {name: alias}
 spec: {type: ExternalName, externalName: server.default.svc.cluster.local}
 ---
 apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: outside}
-spec:
-  host: secure.example.com
-  trafficPolicy:
-    portLevelSettings:
-    - {port: {number: 80}, tls: {mode: SIMPLE, insecureSkipVerify: true}}
----
-apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: wild}
 spec:
@@ -80,6 +71,18 @@ spec:
   - match: [{port: 8443, sniHosts: [a.wild.example.com]}]
     route: [{destination: {host: server, port: {number: 8443}}}]
 """
+
+SECURED = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: %(name)s}
+spec:
+  host: %(name)s.example.com
+  trafficPolicy:
+    portLevelSettings:
+    - {port: {number: %(port)d}, tls: {mode: SIMPLE, insecureSkipVerify: true}}
+"""
+SECURED_PORTS = (("secure", 80), ("gated", 443))
 
 OUTSIDE = """
 apiVersion: networking.istio.io/v1
@@ -139,15 +142,6 @@ spec:
       - {port: {number: 443}, tls: {mode: ISTIO_MUTUAL, sni: gated.example.com}}
 ---
 apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: gated}
-spec:
-  host: gated.example.com
-  trafficPolicy:
-    portLevelSettings:
-    - {port: {number: 443}, tls: {mode: SIMPLE, insecureSkipVerify: true}}
----
-apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: gated}
 spec:
@@ -185,15 +179,10 @@ class Spoken(Mesh):
         """Start it, then let the server be one outside the mesh too."""
         super().up()
         at = {row["name"]: row["address"] for row in self.status()["workloads"]}
-        text = f"{OUTSIDE}---{EGRESS}".replace("ADDRESS", at["server-v1"])
+        secured = [SECURED % {"name": name, "port": port} for name, port in SECURED_PORTS]
+        text = "---".join((OUTSIDE, EGRESS, *secured)).replace("ADDRESS", at["server-v1"])
         self.write("outside.yaml", text.replace("GATEWAY", at["egress"]))
         return self
-
-    def write(self, name: str, text: str) -> None:
-        """Write a file of the mesh, whole at once."""
-        new = self.home / "new.yaml"
-        new.write_text(text)
-        new.replace(self.home / "mesh" / name)
 
     def inside(self, *command: str, workload: str = "client") -> str:
         """Run a command beside a sidecar."""

@@ -111,8 +111,21 @@ def test_a_target_that_refuses_closes_the_connection() -> None:
     asyncio.run(run())
 
 
-def test_a_target_that_is_about_to_come_back_is_waited_for() -> None:
+def test_a_target_that_is_about_to_come_back_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def run() -> None:
+        loop, refused = asyncio.get_running_loop(), asyncio.Event()
+        connect = loop.sock_connect
+
+        async def watched(made: socket.socket, address: tuple[str, int]) -> None:
+            try:
+                await connect(made, address)
+            except ConnectionRefusedError:
+                refused.set()
+                raise
+
+        monkeypatch.setattr(loop, "sock_connect", watched)
         listening = socket.create_server(("127.0.0.1", 0))
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
@@ -120,7 +133,7 @@ def test_a_target_that_is_about_to_come_back_is_waited_for() -> None:
         relay = Relay(listening, to(*target))
         relay.start()
         asking = asyncio.ensure_future(ask(listening.getsockname()[1], b"early"))
-        await asyncio.sleep(0.1)
+        await refused.wait()
         assert not asking.done()
         server = await asyncio.start_server(echo, *target)
         assert await asking == b"early"

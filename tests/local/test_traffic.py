@@ -1,19 +1,17 @@
 """What VirtualServices, DestinationRules and Gateways do to requests, through real sidecars and a gateway."""
 
 import http.client
-import json
 import socket
 import ssl
-import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
-from tests.local.certificates import Authority, identities, secret, spki
-from tests.local.mesh import Json, Mesh, free_port, needs_namespaces, until
+from tests.local.certificates import Authority, identities, secret
+from tests.local.mesh import Json, needs_namespaces, until
 from tests.local.outsider import outside
+from tests.local.routed import Answer, Routed, over
 
 pytestmark = [
     pytest.mark.e2e,
@@ -22,182 +20,7 @@ pytestmark = [
     needs_namespaces,
 ]
 
-APP = """
-import json, os
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-class Echo(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def answer(self):
-        asked = {k.lower(): ",".join(self.headers.get_all(k)) for k in self.headers}
-        if "x-call" in asked:
-            return self.call(asked)
-        said = {"name": os.environ["NAME"], "path": self.path, "method": self.command, "headers": asked}
-        sick = os.path.exists("sick-" + os.environ["NAME"])
-        self.tell(503 if sick else int(asked.get("x-status", 200)), said)
-
-    def call(self, asked):
-        wanted = json.loads(asked["x-call"])
-        connection = HTTPConnection(wanted["host"], wanted.get("port", 80), timeout=8)
-        connection.request("GET", self.path, headers=wanted.get("headers", {}))
-        got = connection.getresponse()
-        self.tell(200, {"status": got.status, "headers": dict(got.getheaders()), "body": got.read().decode()})
-
-    def tell(self, status, said):
-        body = json.dumps(said).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Own", "app")
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_OPTIONS = do_POST = answer
-
-    def log_message(self, *_):
-        pass
-
-class Server(ThreadingHTTPServer):
-    request_queue_size = 128
-
-Server((os.environ["HOST"], int(os.environ["PORT"])), Echo).serve_forever()
-"""
-DESCRIPTION = """
-services:
-  web:
-    ports: [{{name: http, port: 80, targetPort: 8000}}]
-    command: [{python}, {directory}/app.py]
-    versions:
-      v1: {{environment: {{NAME: web-v1}}, labels: {{istio-locality: east.1}}}}
-      v2: {{environment: {{NAME: web-v2}}, labels: {{istio-locality: west.1}}}}
-  client:
-    ports: [{{name: http, port: 80, targetPort: 8001}}]
-    command: [{python}, {directory}/app.py]
-    environment: {{NAME: client}}
-    labels: {{istio-locality: east.1}}
-gateways:
-  ingressgateway:
-    publish: ["{port}:80", "{tls}:443", "{through}:15443"]
-config: mesh
-"""
-NAMES = ("joe", "jane")
-ROUTES = Path(__file__).with_name("traffic.yaml")
 OUTSIDE = Path(__file__).with_name("traffic_outside.yaml")
-
-
-class Answer(msgspec.Struct):
-    """What a client got."""
-
-    status: int
-    headers: dict[str, str]
-    body: str
-
-    @property
-    def said(self) -> Json:
-        """Return what the application says that it received."""
-        found: Json = json.loads(self.body)
-        return found
-
-
-class Routed(Mesh):
-    """Two versions of a service in two regions, a caller, and a gateway with TLS."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tls_port, self.through = free_port(), free_port()
-        self.authority = Authority("servers")
-        self.clients = Authority("clients")
-        (self.home / "app.py").write_text(APP)
-        (self.home / "mesh" / "routes.yaml").unlink()
-        self.joe, self.jane = (self.clients.files(self.home, n, f"{n}.example.com") for n in NAMES)
-        known = Path(self.joe[0]).read_bytes()
-        routes = ROUTES.read_text().replace("HOME", str(self.home)).replace("PIN", spki(known))
-        (self.home / "mesh" / "gateway.yaml").write_text(routes)
-        (self.home / "files").mkdir()
-        self.authority.files(self.home / "files", "tls", "files.example.com")
-        self.certify("one.example.com")
-        certificate, key = self.authority.issue("*.many.example.com")
-        ca = secret("many-cert-cacert", cacert=self.clients.pem)
-        self.write("many.yaml", f"{secret('many-cert', cert=certificate, key=key)}---\n{ca}")
-        revoked = self.clients.revoke(Path(self.jane[0]).read_bytes())
-        server = {"cert": certificate, "key": key}
-        both = secret("listed-cert", **server, cacert=self.clients.pem, crl=revoked)
-        self.write("listed.yaml", both)
-        self.file.write_text(
-            DESCRIPTION.format(
-                python=sys.executable,
-                directory=self.home,
-                port=self.port,
-                tls=self.tls_port,
-                through=self.through,
-            )
-        )
-
-    def certify(self, name: str) -> None:
-        """Write a new certificate for the host that SNI `one.example.com` leads to."""
-        certificate, key = self.authority.issue(name, "one.example.com")
-        self.write("one.yaml", secret("one-cert", tls_crt=certificate, tls_key=key))
-
-    def write(self, name: str, text: str) -> None:
-        """Write a file of the mesh, whole at once."""
-        new = self.home / "new.yaml"
-        new.write_text(text)
-        new.replace(self.home / "mesh" / name)
-
-    def ask(
-        self,
-        path: str = "/",
-        *,
-        host: str = "web.example.com",
-        method: str = "GET",
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """Ask the gateway in plain text."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        return _ask(connection, path, host, method, headers)
-
-    def call(self, path: str, host: str = "web", port: int = 80, **headers: str) -> Answer:
-        """Let the client call a service of the mesh."""
-        spelled = {name.replace("_", "-"): value for name, value in headers.items()}
-        wanted = json.dumps({"host": host, "port": port, "headers": spelled})
-        found = self.ask(path, host="client.example.com", headers={"x-call": wanted})
-        if found.status != 200:  # the client had nobody to ask
-            return found
-        return msgspec.json.decode(found.body, type=Answer)
-
-    def secure(self, name: str, *, certificate: tuple[str, str] | None = None) -> ssl.SSLSocket:
-        """Connect to the gateway with TLS, SNI and the name to check being `name`."""
-        context = ssl.create_default_context(cadata=self.authority.pem.decode())
-        if certificate is not None:
-            context.load_cert_chain(*certificate)
-        plain = socket.create_connection(("127.0.0.1", self.tls_port), timeout=10)
-        return context.wrap_socket(plain, server_hostname=name)
-
-
-def _ask(
-    connection: http.client.HTTPConnection,
-    path: str,
-    host: str,
-    method: str = "GET",
-    headers: Mapping[str, str] | None = None,
-) -> Answer:
-    try:
-        connection.request(method, path, headers={"Host": host, **(headers or {})})
-        got = connection.getresponse()
-        found = {name.lower(): value for name, value in got.getheaders()}
-        return Answer(got.status, found, got.read().decode())
-    finally:
-        connection.close()
-
-
-def _over(made: ssl.SSLSocket, host: str, path: str = "/") -> Answer:
-    """Ask on a connection that is there, and leave it open."""
-    connection = http.client.HTTPConnection(host)
-    connection.sock = made
-    connection.request("GET", path, headers={"Host": host})
-    got = connection.getresponse()
-    return Answer(got.status, dict(got.getheaders()), got.read().decode())
 
 
 @pytest.fixture(scope="module")
@@ -310,9 +133,9 @@ def test_a_failing_region_is_left_and_returned_to(mesh: Routed) -> None:
 
 def test_one_port_serves_many_hosts_each_with_its_own_tls(mesh: Routed) -> None:
     with mesh.secure("one.example.com") as one:
-        assert _over(one, "one.example.com").status == 200
+        assert over(one, "one.example.com").status == 200
         # A route table of its own: other hosts of the port are none of it.
-        assert _over(one, "many.example.com").status == 404
+        assert over(one, "many.example.com").status == 404
     with mesh.secure("modern.many.example.com") as modern:
         assert modern.version() == "TLSv1.3"
     with mesh.secure("old.many.example.com") as old:
@@ -325,7 +148,7 @@ def test_clients_prove_who_they_are_where_a_server_asks(mesh: Routed) -> None:
     def admits(name: str, certificate: tuple[str, str] | None) -> bool:
         try:
             with mesh.secure(f"{name}.many.example.com", certificate=certificate) as made:
-                return _over(made, f"{name}.many.example.com").status == 200
+                return over(made, f"{name}.many.example.com").status == 200
         except (ssl.SSLError, ConnectionError, http.client.HTTPException):
             return False
 
@@ -351,7 +174,7 @@ def test_plain_requests_are_sent_to_https_where_a_server_says_so(mesh: Routed) -
 def test_files_of_a_gateway_are_read_again_and_missing_ones_harm_nobody_else(mesh: Routed) -> None:
     def names(host: str) -> set[str]:
         with mesh.secure(host) as made:
-            assert _over(made, host).status == 200
+            assert over(made, host).status == 200
             return _names(made)
 
     assert names("files.example.com") == {"files.example.com"}
@@ -373,16 +196,16 @@ def _names(made: ssl.SSLSocket) -> set[str]:
 
 def test_a_certificate_is_replaced_and_no_connection_dropped(mesh: Routed) -> None:
     with mesh.secure("one.example.com") as before:
-        assert _over(before, "one.example.com").status == 200
+        assert over(before, "one.example.com").status == 200
         mesh.certify("renewed.example.com")
 
         def is_renewed() -> bool:
             with mesh.secure("one.example.com") as now:  # never refused meanwhile
-                assert _over(now, "one.example.com").status == 200
+                assert over(now, "one.example.com").status == 200
                 return "renewed.example.com" in _names(now)
 
         until(is_renewed)
-        assert _over(before, "one.example.com").status == 200
+        assert over(before, "one.example.com").status == 200
         assert "renewed.example.com" not in _names(before)
 
 
