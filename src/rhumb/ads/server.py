@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -220,11 +220,10 @@ class AdsServer:
 
         def serve(
             *, delta: bool
-        ) -> Callable[[AsyncIterator[requests.Heard | None], Context], AsyncIterator[bytes]]:
-            # gRPC looks at the function itself to tell an asynchronous generator.
+        ) -> Callable[[AsyncIterator[requests.Heard | None], Context], Awaitable[None]]:
             async def call(
                 incoming: AsyncIterator[requests.Heard | None], context: Context
-            ) -> AsyncIterator[bytes]:
+            ) -> None:
                 stream = await self._open(context, identify, delta=delta)
                 nursery = Nursery("xds")
                 checked = identify is not None
@@ -238,7 +237,8 @@ class AdsServer:
                         stream.is_awake = False
                         while (response := self._next(stream)) is not None:
                             before = self._clock.monotonic()
-                            yield response
+                            # Of what a generator yields, gRPC would hold the last until the next.
+                            await context.write(response)
                             self._observer.taken(self._clock.monotonic() - before)
                         await stream.sleep()
                 finally:
