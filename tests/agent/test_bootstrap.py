@@ -5,8 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rhumb.agent.bootstrap import Json, bootstrap, bootstrap_json, merged
+from rhumb.agent.bootstrap import bootstrap, bootstrap_json, merged
 from rhumb.agent.envoy import command
+from rhumb.agent.node import Json
 from rhumb.agent.settings import Discovery, SidecarSettings, Start, Stats
 
 SETTINGS = SidecarSettings(

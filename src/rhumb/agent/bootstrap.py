@@ -5,14 +5,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from rhumb.agent.settings import SOCKET_MARK, VERSION, Discovery, SidecarSettings
+from rhumb.agent.node import Json, node
+from rhumb.agent.settings import SOCKET_MARK, Discovery, SidecarSettings
 from rhumb.model.proxy import Interception
 
 SDS_DIRECTORY = "./sds"
 CERTIFICATE = "default"
 ROOTS = "ROOTCA"
-
-Json = dict[str, object]
 
 _TYPE = "type.googleapis.com/envoy."
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -55,7 +54,7 @@ _DURATION_BUCKETS = (
 def bootstrap(settings: SidecarSettings) -> Json:
     """Return the bootstrap of one proxy (envoy.config.bootstrap.v3.Bootstrap as JSON)."""
     result: Json = {
-        "node": _node(settings),
+        "node": node(settings),
         "admin": {
             "address": _address(settings.loopback, settings.ports.admin),
             "ignore_global_conn_limit": True,
@@ -126,45 +125,6 @@ def _typed(name: str, message: str, /, **fields: object) -> Json:
 
 def _address(host: str, port: int) -> Json:
     return {"socket_address": {"address": host, "port_value": port}}
-
-
-def _node(settings: SidecarSettings) -> Json:
-    place = settings.locality
-    return {
-        "id": settings.node_id(),
-        "cluster": f"{settings.identity.canonical_name}.{settings.namespace}",
-        "locality": {"region": place.region, "zone": place.zone, "sub_zone": place.subzone},
-        "metadata": metadata(settings),
-    }
-
-
-def metadata(settings: SidecarSettings) -> Json:
-    """Return the node metadata under Istio's names; booleans are strings there."""
-    said: Json = {
-        **settings.metadata,
-        "NAME": settings.name,
-        "NAMESPACE": settings.namespace,
-        "LABELS": dict(settings.labels),
-        "INSTANCE_IPS": ",".join(settings.addresses),
-        "SERVICE_ACCOUNT": settings.service_account,
-        "WORKLOAD_NAME": settings.identity.name,
-        "MESH_ID": settings.mesh_id,
-        "CLUSTER_ID": settings.cluster_id,
-        "NETWORK": settings.network,
-        "INTERCEPTION_MODE": settings.capture.mode.value,
-        "DNS_CAPTURE": "true" if settings.capture.dns else "",
-        "DUAL_STACK": "true" if len({":" in a for a in settings.addresses}) > 1 else "",
-        "AUTO_REGISTER_GROUP": settings.auto_register_group,
-        "ISTIO_VERSION": VERSION,
-        "ENVOY_STATUS_PORT": str(settings.ports.ready),
-        "ENVOY_PROMETHEUS_PORT": str(settings.ports.prometheus),
-        "RHUMB_FILE_SDS": "true",
-        "RHUMB_RESOLVER": "true" if settings.own_resolver else "",
-        "RHUMB_ROLE": settings.role.value,
-        "RHUMB_STATS": "true",
-        "RHUMB_VHDS": "true",
-    }
-    return {name: value for name, value in said.items() if value not in ("", {})}
 
 
 def _ads_source() -> Json:

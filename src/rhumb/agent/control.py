@@ -10,9 +10,9 @@ from envoy.config.core.v3 import base_pb2 as core
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 from google.protobuf.json_format import ParseDict
 
-from rhumb.agent.bootstrap import metadata
 from rhumb.agent.certificates import CertificateKeeper
 from rhumb.agent.dns_names import Host
+from rhumb.agent.node import metadata
 from rhumb.agent.settings import SidecarSettings, Start, Stats
 from rhumb.base import backoff
 from rhumb.model.proxy import Role

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from rhumb.agent.bootstrap import metadata
+from rhumb.agent.node import metadata
 from rhumb.agent.settings import Capture, Discovery, SidecarSettings
 from rhumb.base.errors import RhumbError
 from rhumb.model.endpoint import Labels
