@@ -43,7 +43,12 @@ class Bench:
         scope = Scope(services=(), egress=())
         return cast(
             "Snapshot",
-            SimpleNamespace(texts=texts, common=lambda view: view, scope=lambda _view: scope),
+            SimpleNamespace(
+                texts=texts,
+                common=lambda view: view,
+                public=lambda view: view,
+                scope=lambda _view: scope,
+            ),
         )
 
     def parts(self, _world: object, view: View, kind: XdsType) -> tuple[Part, ...]:

@@ -16,10 +16,14 @@ from rhumb.xds.types import XdsType
 __all__ = ["Failure", "Named", "Translator", "Views"]
 
 
+Shape = tuple[View, View]
+"""What of a view decides on all that is not about the proxy itself: common and public."""
+
+
 class _View(msgspec.Struct, eq=False):
     """A view and what it has."""
 
-    common: View
+    shape: Shape
     parts: dict[XdsType, tuple[Part, ...]]
     tables: dict[XdsType, Table]
     moment: Snapshot
@@ -41,9 +45,11 @@ class Views:
         self._views: dict[View, _View] = {}
         self._touched: set[View] = set()
         """Sidecars that the last change may concern themselves."""
-        self._stale: dict[View, bool] = {}
+        self._stale: dict[Shape, bool] = {}
         """Whether what is common to some views may have changed, as far as that was asked."""
-        self._commons: dict[View, dict[Part, None]] = {}
+        self._commons: dict[Shape, dict[Part, None]] = {}
+        self._is_moved = False
+        """Some view has parts of another shape: those that it had may be of no use any more."""
 
     @property
     def snapshot(self) -> Snapshot:
@@ -69,7 +75,7 @@ class Views:
         gone = self._views.keys() - live
         for view in gone:
             del self._views[view]
-        if gone:
+        if gone or self._is_moved:
             self._prune()
         self._touched = self._parts.move(snapshot, impact)
         self._stale.clear()
@@ -83,8 +89,7 @@ class Views:
         """Return what the view has of some types, and maybe of more."""
         seen = self._views.get(view)
         if seen is None:
-            common = self.snapshot.common(view)
-            seen = self._views[view] = _View(common, {}, {}, self.snapshot)
+            seen = self._views[view] = _View(self._shape(view), {}, {}, self.snapshot)
         if seen.moment is not self.snapshot:
             self._refresh(view, seen)
         tables = seen.tables
@@ -96,12 +101,12 @@ class Views:
     def stale(self, view: View) -> bool:
         """Tell whether some table that the view had may be another one now; False is a promise."""
         seen = self._views.get(view)
-        if seen is None or view in self._touched or self.snapshot.common(view) is not seen.common:
+        if seen is None or view in self._touched or self._is_another(view, seen):
             return True
-        found = self._stale.get(seen.common)
+        found = self._stale.get(seen.shape)
         if found is None:
-            parts = self._commons.get(seen.common, {})
-            found = self._stale[seen.common] = any(map(self._parts.is_stale, parts))
+            parts = self._commons.get(seen.shape, {})
+            found = self._stale[seen.shape] = any(map(self._parts.is_stale, parts))
         return found
 
     def known(self) -> Iterator[Table]:
@@ -109,11 +114,19 @@ class Views:
         for seen in self._views.values():
             yield from seen.tables.values()
 
+    def _shape(self, view: View) -> Shape:
+        return self.snapshot.common(view), self.snapshot.public(view)
+
+    def _is_another(self, view: View, seen: _View) -> bool:
+        common, public = seen.shape
+        # Equal ones are one object.
+        return self.snapshot.common(view) is not common or self.snapshot.public(view) is not public
+
     def _refresh(self, view: View, seen: _View) -> None:
         """Look at all tables of a view again."""
-        common = self.snapshot.common(view)
-        if common is not seen.common:
-            seen.common, seen.parts = common, {}
+        if self._is_another(view, seen):
+            seen.shape, seen.parts = self._shape(view), {}
+            self._is_moved = True
         seen.moment = self.snapshot
         seen.tables = {kind: self._table(view, kind, seen) for kind in seen.tables}
 
@@ -122,7 +135,7 @@ class Views:
         if parts is None:
             parts = seen.parts[kind] = self._translator.parts(self.snapshot, view, kind)
             shared = (part for part in parts if not is_own(part))
-            self._commons.setdefault(seen.common, {}).update(dict.fromkeys(shared))
+            self._commons.setdefault(seen.shape, {}).update(dict.fromkeys(shared))
         pieces = tuple(map(self._parts.table, parts))
         if len(pieces) == 1:
             return pieces[0]
@@ -133,14 +146,14 @@ class Views:
 
     def _prune(self) -> None:
         used: dict[Part, None] = {}
-        commons: dict[View, dict[Part, None]] = {}
+        shapes: dict[Shape, None] = {}
         for seen in self._views.values():
+            shapes[seen.shape] = None
             for parts in seen.parts.values():
                 used.update(dict.fromkeys(parts))
-            if seen.common not in commons:
-                commons[seen.common] = self._commons.get(seen.common, {})
         self._commons = {
-            common: {part: None for part in parts if part in used}
-            for common, parts in commons.items()
+            shape: {part: None for part in self._commons.get(shape, {}) if part in used}
+            for shape in shapes
         }
         self._parts.keep(used)
+        self._is_moved = False

@@ -165,6 +165,7 @@ class Scopes:
             ),
             egress_proxy=proxy,
             by_host={s.hostname: s for s in services},
+            in_domain=self._seen.in_domain if services is self._seen.chosen(NOBODY) else {},
         )
 
     def _everything(self, view: View) -> EgressListener:

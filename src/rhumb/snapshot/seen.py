@@ -25,6 +25,7 @@ class Seen:
         """The public ones."""
         self._groups: dict[str, Groups] = {}
         self._chosen: dict[str, tuple[Service, ...]] = {}
+        self._in_domain: dict[str, tuple[Service, ...]] | None = None
         self._take(by_host, by_host)
         self._sorted = tuple(self._public[host][0] for host in sorted(self._public))
 
@@ -64,6 +65,16 @@ class Seen:
         if found is None:
             found = self._chosen[viewer] = self._choose(viewer)
         return found
+
+    @property
+    def in_domain(self) -> Groups:
+        """Return what is public by the domain of its host names, which is what follows the first dot."""
+        if self._in_domain is None:
+            found: dict[str, list[Service]] = {}
+            for service in self.chosen(NOBODY):
+                found.setdefault(service.hostname.partition(".")[2], []).append(service)
+            self._in_domain = {domain: tuple(services) for domain, services in found.items()}
+        return self._in_domain
 
     def _choose(self, viewer: str) -> tuple[Service, ...]:
         own = [choose(group, viewer) for group in self._of_others(viewer).values()]

@@ -121,6 +121,9 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """outboundTrafficPolicy.egressProxy: host, port, subset."""
 
     by_host: Mapping[str, Service] = MappingProxyType({})
+    in_domain: Mapping[str, tuple[Service, ...]] = MappingProxyType({})
+    """Of the scope of those who see what is public: services by what follows the first dot of their
+    host names."""
 
     def service(self, hostname: str) -> Service | None:
         """Return the visible service with this host name."""

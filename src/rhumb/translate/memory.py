@@ -10,21 +10,35 @@ from rhumb.snapshot.view import View
 from rhumb.translate.listening import Listening, listening
 from rhumb.translate.news import EVERYTHING, News
 from rhumb.translate.perspective import Perspective
+from rhumb.translate.routes.home import HomeHosts
 from rhumb.translate.routes.virtual_hosts import HostTable
 
-Tables = Mapping[tuple[int, str], HostTable]
-"""By port, and by the name of the route configuration where several share a port."""
-Configurations = Mapping[str, RouteConfiguration]
+
+class Routed(msgspec.Struct, frozen=True, eq=False):
+    """The outbound routes of a view."""
+
+    tables: Mapping[tuple[int, str], HostTable] = MappingProxyType({})
+    """By port, and by the name of the route configuration where several share a port."""
+    configurations: Mapping[str, RouteConfiguration] = MappingProxyType({})
+    """By name."""
 
 
 class Shared(msgspec.Struct, eq=False):
     """What parts of one view have in common in one snapshot, as far as it was asked for."""
 
     listening: dict[View, Listening] = {}
-    routes: dict[View, tuple[Tables, Configurations]] = {}
+    routes: dict[View, Routed] = {}
 
 
-_NONE: Mapping[str, tuple[HostOfRoute, ...]] = MappingProxyType({})
+class Translated(msgspec.Struct, eq=False):
+    """What one translation of a part made, or took over from another part."""
+
+    listening: dict[View, Listening] = {}
+    routes: dict[View, Routed] = {}
+    homes: dict[str, HomeHosts] = {}
+    """Hosts that have other names in their own namespace, by route configuration."""
+    hosts: dict[str, tuple[HostOfRoute, ...]] = {}
+    """Virtual hosts that are resources of their own, by resource name."""
 
 
 class Memory(msgspec.Struct, eq=False):
@@ -32,37 +46,38 @@ class Memory(msgspec.Struct, eq=False):
 
     news: News = EVERYTHING
     """What differs since."""
+    listens: bool = True
+    """Listeners may be other ones."""
+    anywhere: bool = True
+    """And not those of the news alone."""
     shared: Shared = msgspec.field(default_factory=Shared)
-    listening: Listening | None = None
-    is_listening: bool = False
-    """Whether `listening` is as things are now."""
-    tables: Tables = MappingProxyType({})
-    configurations: Configurations = MappingProxyType({})
-    hosts: Mapping[str, tuple[HostOfRoute, ...]] = _NONE
-    """Virtual hosts that are resources of their own, by resource name."""
+    before: Translated = msgspec.field(default_factory=Translated)
+    now: Translated = msgspec.field(default_factory=Translated)
 
     def since(self, news: News, *, listens: bool, anywhere: bool, shared: Shared) -> "Memory":
         """Return what to begin the next translation with.
 
-        `listens`: listeners may be other ones; `anywhere`: not those of the news alone.
+        Nothing older than this one: what it had no need of is made anew when it is needed.
         """
-        return Memory(
-            news=news,
-            shared=shared,
-            listening=None if anywhere else self.listening,
-            is_listening=self.is_listening and not listens,
-            tables=self.tables,
-            configurations=self.configurations,
-            hosts=self.hosts,
-        )
+        return Memory(news=news, listens=listens, anywhere=anywhere, shared=shared, before=self.now)
 
     def listen(self, seen: Perspective) -> Listening:
         """Return what a view listens for, and write it down."""
-        if self.is_listening and self.listening is not None:
-            return self.listening
-        known = self.shared.listening
-        found = known.get(seen.view)
+        view = seen.view
+        found = self.now.listening.get(view) or self.shared.listening.get(view)
         if found is None:
-            found = known[seen.view] = listening(seen, self.listening, self.news)
-        self.listening, self.is_listening = found, True
+            found = self.before.listening.get(view)
+            if found is None or self.listens:
+                found = listening(seen, None if self.anywhere else found, self.news)
+            self.shared.listening[view] = found
+        self.now.listening[view] = found
         return found
+
+    def host(self, host: HostOfRoute) -> tuple[str, tuple[HostOfRoute, ...]]:
+        """Return a virtual host under its name as last time if it is the same, and write it down."""
+        name = host.name
+        found = self.before.hosts.get(name)
+        if found is None or found[0].host is not host.host:
+            found = (host,)
+        self.now.hosts[name] = found
+        return name, found

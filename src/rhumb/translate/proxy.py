@@ -14,7 +14,7 @@ from rhumb.ir.secret import Secret
 from rhumb.ir.tls import SecretRef, SecretSource, Validation
 from rhumb.model.proxy import Role
 from rhumb.snapshot.snapshot import Snapshot
-from rhumb.snapshot.view import View, whole
+from rhumb.snapshot.view import View
 from rhumb.translate import clusters, endpoints, gateway_servers, name_table, secrets
 from rhumb.translate.listeners import gateway as gateway_listeners
 from rhumb.translate.listeners import inbound, outbound
@@ -23,8 +23,9 @@ from rhumb.translate.memory import Memory
 from rhumb.translate.patches import ADDING, Patches
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.profile import routed
+from rhumb.translate.routes import delivery
 from rhumb.translate.routes import gateway as gateway_routes
-from rhumb.translate.routes.outbound import OutboundRoutes
+from rhumb.translate.routes.delivery import takes_hosts_apart
 from rhumb.translate.startup import startup
 from rhumb.xds.types import XdsType
 
@@ -44,6 +45,8 @@ class Part(msgspec.Struct, frozen=True, cache_hash=True):
     kind: XdsType
     is_common: bool
     """What is about others, and so common to many proxies; not what is about the proxy itself."""
+    is_home: bool = False
+    """Of what is common that which is otherwise for a namespace than for everybody."""
 
 
 def parts(snapshot: Snapshot, view: View, kind: XdsType) -> tuple[Part, ...]:
@@ -51,15 +54,30 @@ def parts(snapshot: Snapshot, view: View, kind: XdsType) -> tuple[Part, ...]:
 
     Types that are no matter of views have none.
     """
+    public = snapshot.public(view)
     if kind is XdsType.NDS:
-        return (Part(snapshot.common(view), kind, is_common=True),)
+        return (Part(public, kind, is_common=True),)
     own, common = _OF.get(view.role, (frozenset(), frozenset()))
     found = []
     if kind in own or (view.patches and kind in ADDING):
         found.append(Part(view, kind, is_common=False))
-    if kind in common and (kind is not XdsType.VHDS or takes_hosts_apart(view)):
-        found.append(Part(snapshot.common(view), kind, is_common=True))
+    if kind in common:
+        found += _common_parts(snapshot.common(view), public, kind)
     return tuple(found)
+
+
+def _common_parts(common: View, public: View, kind: XdsType) -> Iterator[Part]:
+    apart = takes_hosts_apart(common)
+    if kind is XdsType.VHDS:
+        if apart:
+            yield Part(public, kind, is_common=True)
+        if apart and public is not common:
+            yield Part(common, kind, is_common=True, is_home=True)
+    elif kind is XdsType.SDS or (kind is XdsType.RDS and not apart):
+        # Secrets are found in the namespace, and short names stand in the routes.
+        yield Part(common, kind, is_common=True)
+    else:
+        yield Part(public, kind, is_common=True)
 
 
 def translate(
@@ -78,14 +96,15 @@ def translate(
             yield host, tuple(patches.applied(values))
         return
     seen = Perspective(snapshot, part.view)
+    memory = memory or Memory()
     if part.is_common and part.kind is XdsType.VHDS:
-        yield from _hosts_of_routes(seen, memory or Memory())
+        yield from (delivery.hosts_at_home if part.is_home else delivery.hosts)(seen, memory)
         return
     if part.is_common and part.kind is XdsType.RDS:
-        yield "", tuple(patches.applied(_routes(seen, memory or Memory())))
+        yield "", tuple(patches.applied(delivery.configurations(seen, memory)))
         return
     if part.is_common and part.kind is XdsType.LDS:
-        yield "", tuple(patches.applied((memory or Memory()).listen(seen).listeners))
+        yield "", tuple(patches.applied(memory.listen(seen).listeners))
         return
     make = (_COMMON if part.is_common else _OWN).get(part.kind)
     made = make(seen) if make is not None else ()
@@ -124,48 +143,6 @@ def _gateway_routes(seen: Perspective) -> Iterator[RouteConfiguration]:
     by_route = gateway_servers.merge(seen).by_route()
     for name in sorted(set(asked(listeners(seen)))):
         yield routed(seen, gateway_routes.configuration(seen, name, by_route[name]))
-
-
-def _routes(seen: Perspective, memory: Memory) -> Iterator[RouteConfiguration]:
-    """Yield the route configurations that a sidecar's listeners ask for."""
-    for found in _remembered(seen, memory).values():
-        yield _without_hosts(found) if takes_hosts_apart(seen.view) else routed(seen, found)
-
-
-def _remembered(seen: Perspective, memory: Memory) -> Mapping[str, RouteConfiguration]:
-    """Return the outbound route configurations by name, and write down what they were made of."""
-    # Views that differ in how they take virtual hosts have the same ones.
-    made = memory.shared.routes.get(whole(seen.view))
-    if made is None:
-        routes = OutboundRoutes(seen, memory.tables, memory.configurations, memory.news)
-        found = {name: routes.configuration(name) for name in sorted(memory.listen(seen).asked)}
-        known = {name: one for name, one in found.items() if one is not None}
-        made = memory.shared.routes[whole(seen.view)] = routes.tables, known
-    memory.tables, memory.configurations = made
-    return memory.configurations
-
-
-def _without_hosts(found: RouteConfiguration) -> RouteConfiguration:
-    return msgspec.structs.replace(found, virtual_hosts=(), hosts_apart=True)
-
-
-def takes_hosts_apart(view: View) -> bool:
-    """Tell whether virtual hosts are resources of their own: where the client can, and no patch is on them."""
-    return view.capabilities.vhds and view.role is Role.SIDECAR and not view.patches
-
-
-def _hosts_of_routes(seen: Perspective, memory: Memory) -> MadeUnits:
-    """Yield each virtual host as a unit; the very same values while nothing about it differs."""
-    known, found = memory.hosts, {}
-    for route, configuration in _remembered(seen, memory).items():
-        for host in routed(seen, configuration).virtual_hosts:
-            name = f"{route}/{host.name}"
-            before = known.get(name)
-            if before is None or before[0].host is not host:
-                before = (HostOfRoute(route, host),)
-            found[name] = before
-    memory.hosts = found
-    yield from found.items()
 
 
 def _own_listeners(seen: Perspective) -> tuple[Listener, ...]:

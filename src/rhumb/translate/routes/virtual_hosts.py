@@ -60,7 +60,7 @@ class HostTable:
         services: tuple[Service, ...],
         made: Mapping[Maker, _Made],
         placed: Iterable[Placed],
-        claims: "_Claims | None" = None,
+        claims: "Claims | None" = None,
     ) -> None:
         self.listener = listener
         self.services = services
@@ -72,6 +72,14 @@ class HostTable:
         self.claims = claims
         """None where some domain was wanted twice."""
         self._by_domain: dict[str, VirtualHost] | None = None
+        self._by_name: dict[str, VirtualHost] | None = None
+
+    @property
+    def by_name(self) -> Mapping[str, VirtualHost]:
+        """Return the virtual hosts by name."""
+        if self._by_name is None:
+            self._by_name = {host.name: host for host in self.hosts}
+        return self._by_name
 
     @property
     def by_domain(self) -> Mapping[str, VirtualHost]:
@@ -81,7 +89,7 @@ class HostTable:
         return self._by_domain
 
 
-class _Claims(msgspec.Struct, frozen=True, eq=False):
+class Claims(msgspec.Struct, frozen=True, eq=False):
     """Who has which domains, while nobody wants those of another."""
 
     services: Mapping[str, Service]
@@ -140,12 +148,12 @@ class _Builder:
         del self._setting  # it looks services up here: a cycle that only a collection would end
         return HostTable(self._listener, scope.services, self._made, *found)
 
-    def _claims(self) -> _Claims | None:
+    def _claims(self) -> Claims | None:
         services = {s.hostname: s for s in self._listener.services}
         if self._is_disputed or any(s.external_name for s in self._seen.scope.services):
             return None
         routed = frozenset(h.lower() for r in self._listener.routing for h in r.spec.hosts)
-        return _Claims(services, routed, frozenset(self._claimed))
+        return Claims(services, routed, frozenset(self._claimed))
 
     # --- routes --------------------------------------------------------------------------
 
@@ -189,7 +197,7 @@ class _Builder:
 
     # --- virtual hosts -------------------------------------------------------------------
 
-    def _followed(self) -> tuple[Iterable[Placed], _Claims | None] | None:
+    def _followed(self) -> tuple[Iterable[Placed], Claims | None] | None:
         """Return the virtual hosts of the table before with what differs put in its place.
 
         None where domains may belong to others than before: hosts of VirtualServices differ, or a
@@ -245,7 +253,7 @@ class _Builder:
         self._made = now | self._made
         return True
 
-    def _amended(self) -> tuple[list[Placed], _Claims] | None:
+    def _amended(self) -> tuple[list[Placed], Claims] | None:
         """Return the virtual hosts after some services changed that no VirtualService is about."""
         claims, port, news = self._before.claims, self._port, self._news.hosts
         if claims is None or not port or any(h.lower() in claims.routed for h in news):
@@ -261,17 +269,17 @@ class _Builder:
         domains_left = claims.domains.difference(
             domain.lower()
             for service in gone.values()
-            if any(_http_ports(service, port))
+            if any(http_ports(service, port))
             for domain in self._domains(service)[0]
         )
         placed = [place for place in self._before.placed if _hostname(place[1]) not in news]
         fresh: list[str] = []
         for service in now.values():
-            if not any(_http_ports(service, port)):
+            if not any(http_ports(service, port)):
                 continue
             wanted = self._domains(service)[0]
             fresh += [domain.lower() for domain in wanted]
-            for served in _http_ports(service, port):
+            for served in http_ports(service, port):
                 maker = self._of_service(service, served.number)
                 host = VirtualHost(
                     name=f"{service.hostname}:{served.number}",
@@ -283,7 +291,7 @@ class _Builder:
         if len(unique) != len(fresh) or not unique.isdisjoint(domains_left):
             return None
         placed.sort(key=_by_name)
-        return placed, _Claims(services, claims.routed, domains_left | unique)
+        return placed, Claims(services, claims.routed, domains_left | unique)
 
     def _domains(self, service: Service) -> tuple[list[str], list[str]]:
         seen = self._seen
@@ -370,7 +378,7 @@ class _Builder:
         for service in left.values():
             if self._seen.is_alias(service) and self._seen.concrete(service) is not service:
                 continue
-            for served in _http_ports(service, port):
+            for served in http_ports(service, port):
                 maker = self._of_service(service, served.number)
                 yield _Group(served.number, (), (service,), maker)
 
@@ -413,7 +421,8 @@ def _shown(found: tuple[str, ...], group: _Group, port: int) -> tuple[str, ...]:
     return tuple(d for d in found if d.endswith(f":{group.port}"))
 
 
-def _http_ports(service: Service, port: int) -> Iterator[Port]:
+def http_ports(service: Service, port: int) -> Iterator[Port]:
+    """Yield the ports of a service that have virtual hosts on a listener for one port (0: for all)."""
     for served in service.ports:
         if port in (0, served.number) and (
             served.protocol.is_http or served.protocol is Protocol.AUTO
@@ -424,7 +433,7 @@ def _http_ports(service: Service, port: int) -> Iterator[Port]:
 def _by_port(services: Iterable[Service], port: int) -> dict[int, tuple[Service, ...]]:
     found: dict[int, tuple[Service, ...]] = {}
     for service in services:
-        for served in _http_ports(service, port):
+        for served in http_ports(service, port):
             found[served.number] = (*found.get(served.number, ()), service)
     return found
 

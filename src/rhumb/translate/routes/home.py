@@ -1,0 +1,64 @@
+"""Virtual hosts as a namespace sees those of its own services: by their short names, too.
+
+Nothing else about them differs from what everybody sees, so they are made from that.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from rhumb.ir.route import VirtualHost
+from rhumb.model.service import Service
+from rhumb.translate.perspective import Perspective
+from rhumb.translate.routes import domains
+from rhumb.translate.routes.virtual_hosts import HostTable, http_ports
+
+
+class HomeHost(msgspec.Struct, frozen=True, eq=False):
+    """A virtual host with short names, and what it was made of."""
+
+    host: VirtualHost
+    public: VirtualHost
+    service: Service
+    short: frozenset[str]
+    """The domains that it has beside the public ones, in lower case."""
+
+
+HomeHosts = Mapping[str, HomeHost]
+"""By the name of the virtual host."""
+
+
+def home_hosts(
+    seen: Perspective, table: HostTable, port: int, known: HomeHosts
+) -> HomeHosts | None:
+    """Return the virtual hosts that a namespace sees otherwise than in a public table of a port.
+
+    `known` are those of before. None where a short name may belong to somebody else: then nothing
+    less than the whole table tells.
+    """
+    claims = table.claims
+    if claims is None or not port:
+        return None
+    found: dict[str, HomeHost] = {}
+    home = f"{seen.view.namespace}.svc.{seen.view.domain}"
+    for service in seen.scope.in_domain.get(home, ()):
+        for served in http_ports(service, port):
+            name = f"{service.hostname}:{served.number}"
+            public = table.by_name.get(name)
+            if public is None:
+                continue
+            made = known.get(name)
+            if made is None or made.public is not public or made.service is not service:
+                made = _home_host(seen, public, service)
+            if not claims.domains.isdisjoint(made.short):
+                return None
+            found[name] = made
+    return found
+
+
+def _home_host(seen: Perspective, public: VirtualHost, service: Service) -> HomeHost:
+    wanted, _ = domains.of_service(service, (), seen.addresses(service), seen.view, 0)
+    known = set(public.domains)
+    short = frozenset(domain.lower() for domain in wanted if domain not in known)
+    host = VirtualHost(name=public.name, domains=tuple(wanted), routes=public.routes)
+    return HomeHost(host, public, service, short)

@@ -1,0 +1,117 @@
+"""What a namespace's proxies get of their own services: short names, beside what everybody gets."""
+
+from collections.abc import Iterator
+
+from rhumb.ir.route import HostOfRoute, RouteConfiguration, VirtualHost
+from rhumb.model.codec import parse
+from rhumb.model.proxy import Role
+from rhumb.model.resource import Changes, ResourceSet
+from rhumb.snapshot.build import World, build, empty
+from rhumb.snapshot.view import Capabilities, View
+from rhumb.translate.proxy import Part, parts, resources, translate
+from rhumb.xds.types import XdsType
+
+SERVICES = """
+apiVersion: v1
+kind: Service
+metadata: {name: one, namespace: a}
+spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: two, namespace: b}
+spec: {clusterIP: 10.0.0.2, ports: [{name: http, port: 80}]}
+"""
+
+
+def world(*objects: str) -> World:
+    resources, findings = parse("\n---\n".join((SERVICES, *objects)))
+    assert not findings, [f.text() for f in findings]
+    known = ResourceSet(resources)
+    return build(empty(), known, Changes(added=frozenset(known)))
+
+
+def view(namespace: str, *, vhds: bool = True) -> View:
+    can = Capabilities(vhds=vhds)
+    return View(role=Role.SIDECAR, namespace=namespace, capabilities=can)
+
+
+def names(found: World, part: Part) -> set[str]:
+    return {name for name, _ in translate(found, part)}
+
+
+def hosts(found: World, namespace: str, *, vhds: bool) -> Iterator[VirtualHost]:
+    """Yield the virtual hosts on port 80."""
+    kind = XdsType.VHDS if vhds else XdsType.RDS
+    for made in resources(found, view(namespace, vhds=vhds), kind):
+        if isinstance(made, HostOfRoute) and made.route == "80":
+            yield made.host
+        elif isinstance(made, RouteConfiguration) and made.name == "80":
+            yield from made.virtual_hosts
+
+
+def domains(found: World, namespace: str, *, vhds: bool = True) -> dict[str, tuple[str, ...]]:
+    """Return the domains of virtual hosts on port 80, by the first part of their names."""
+    made = hosts(found, namespace, vhds=vhds)
+    return {host.name.partition(".")[0]: host.domains for host in made}
+
+
+def test_own_services_have_short_names_and_all_else_is_shared() -> None:
+    found = world()
+    for_a, for_b = (parts(found, view(n), XdsType.VHDS) for n in ("a", "b"))
+    assert for_a[0] == for_b[0]
+    assert names(found, for_a[1]) == {"80/one.a.svc.cluster.local:80"}
+    assert names(found, for_b[1]) == {"80/two.b.svc.cluster.local:80"}
+    elsewhere = parts(found, view("c"), XdsType.VHDS)
+    assert elsewhere[0] == for_a[0]
+    assert not names(found, elsewhere[1])
+
+
+def test_both_ways_of_delivery_say_the_same() -> None:
+    found = world()
+    for namespace in ("a", "b", "c"):
+        apart = domains(found, namespace)
+        assert apart == domains(found, namespace, vhds=False)
+        assert ("one" in apart["one"]) is (namespace == "a")
+        assert ("two" in apart["two"]) is (namespace == "b")
+
+
+def test_a_short_name_that_is_the_full_name_of_another_stays_with_that() -> None:
+    entry = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: single, namespace: c}
+spec: {hosts: [one], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}
+"""
+    found = world(entry)
+    for vhds in (True, False):
+        having = [name for name, d in domains(found, "a", vhds=vhds).items() if "one" in d]
+        assert having == ["one:80"]
+
+
+def test_other_names_of_services_are_short_at_home_too() -> None:
+    alias = """
+apiVersion: v1
+kind: Service
+metadata: {name: alias, namespace: b}
+spec: {type: ExternalName, externalName: one.a.svc.cluster.local}
+"""
+    found = world(alias)
+    for vhds in (True, False):
+        assert "alias" in domains(found, "b", vhds=vhds)["one"]
+        assert "alias" not in domains(found, "a", vhds=vhds)["one"]
+
+
+def test_what_the_mesh_says_of_headers_counts_at_home() -> None:
+    mesh = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    defaultConfig: {proxyHeaders: {attemptCount: {disabled: true}}}
+"""
+    found = world(mesh)
+    for vhds in (True, False):
+        assert not any(host.counts_attempts for host in hosts(found, "a", vhds=vhds))
+    assert "one" in domains(found, "a")["one"]
