@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+# The core, although it is not announced: what is (`watch`, `awatch`) begins to watch only when it is asked
+# for changes, so that those between our first reading and then would be missed.
 from watchfiles._rust_notify import RustNotify
 
 from rhumb.base.errors import RhumbError
