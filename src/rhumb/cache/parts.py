@@ -101,6 +101,8 @@ class Parts:
         self._others: dict[Part, None] = {}
         self._shared = Shared()
         """What parts of one view can share, in this snapshot."""
+        self._hosts: dict[tuple[int, Scope, Scope], tuple[Impact, frozenset[str]]] = {}
+        """What was asked in this snapshot; it holds the impacts that its keys tell by identity."""
         self._broken: dict[Part, None] = {}
         """Parts that could not be translated: tried again whatever changes."""
 
@@ -132,6 +134,7 @@ class Parts:
         """Go on to another snapshot; return the sidecars whose own parts it may concern."""
         self.snapshot = snapshot
         self._shared = Shared()
+        self._hosts.clear()
         for part in self._others:
             _happened(self._held[part], impact)
         touched = {}
@@ -180,7 +183,7 @@ class Parts:
     def _made(self, part: Part, before: _Held | None, hosts: Hosts) -> _Held:
         scope = self.snapshot.scope(part.view)
         try:
-            memory = _memory(part, before, scope, self._shared)
+            memory = self._memory(part, before, scope)
             made = self._translator.translate(self.snapshot, part, hosts, memory)
             plans = [(unit, tuple(values)) for unit, values in made]
         except Exception as error:  # noqa: BLE001 - a defect in one type must not stop the others
@@ -192,6 +195,31 @@ class Parts:
         table, units = self._replaced(part, plans, before, whole=hosts is None)
         sources = dict(plans) if part.kind is XdsType.VHDS else {}
         return _Held(table, units, sources, memory, scope)
+
+    def _memory(self, part: Part, before: _Held | None, scope: Scope) -> Memory:
+        """Return what to begin a translation with: what was, and what differs since."""
+        impact = before.since if before is not None else None
+        if before is None or impact is None or impact.is_full:
+            return Memory(shared=self._shared)
+        news = News(
+            hosts=self._seen(impact, before.scope, scope),
+            rules=any(key.kind == "VirtualService" for key in impact.keys),
+            is_wide=part.kind in impact.wide,
+        )
+        return before.memory.since(
+            news,
+            listens=XdsType.LDS in impact.types,
+            anywhere=XdsType.LDS in impact.wide,
+            shared=self._shared,
+        )
+
+    def _seen(self, impact: Impact, before: Scope, after: Scope) -> frozenset[str]:
+        """Return the hosts that are not as they were for a scope: once for all parts that ask the same."""
+        key = (id(impact), before, after)
+        found = self._hosts.get(key)
+        if found is None:
+            found = self._hosts[key] = (impact, impact.seen(before, after))
+        return found[1]
 
     def _replaced(
         self,
@@ -271,24 +299,6 @@ class Parts:
 def _same(one: Entry | None, other: Entry) -> bool:
     return one is other or (
         one is not None and one.version == other.version and one.name == other.name
-    )
-
-
-def _memory(part: Part, before: _Held | None, scope: Scope, shared: Shared) -> Memory:
-    """Return what to begin a translation with: what was, and what differs since."""
-    impact = before.since if before is not None else None
-    if before is None or impact is None or impact.is_full:
-        return Memory(shared=shared)
-    news = News(
-        hosts=impact.seen(before.scope, scope),
-        rules=any(key.kind == "VirtualService" for key in impact.keys),
-        is_wide=part.kind in impact.wide,
-    )
-    return before.memory.since(
-        news,
-        listens=XdsType.LDS in impact.types,
-        anywhere=XdsType.LDS in impact.wide,
-        shared=shared,
     )
 
 

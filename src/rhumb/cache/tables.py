@@ -1,6 +1,6 @@
 """Tables: what a view has of one type at one moment. Pieces that many views have are held once."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 import msgspec
 
@@ -33,6 +33,17 @@ class Table(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """No name is in two of the pieces, so that they may be looked at one by one."""
     step: Step | None = None
 
+    def all(self) -> Iterator[Entry]:
+        """Yield every entry, in order."""
+        if not self.pieces:
+            yield from self.entries.values()
+        for at, piece in enumerate(self.pieces):
+            hidden = _hidden(piece.entries, [each.entries for each in self.pieces[at + 1 :]])
+            if hidden:
+                yield from (e for name, e in piece.entries.items() if name not in hidden)
+            else:
+                yield from piece.entries.values()
+
 
 class Joined(Mapping[str, Entry]):
     """The entries of several pieces as one map, without a copy; a later piece hides what earlier ones have."""
@@ -54,10 +65,8 @@ class Joined(Mapping[str, Entry]):
 
     def __iter__(self) -> Iterator[str]:
         for at in range(len(self._pieces) - 1, -1, -1):
-            hiding = self._pieces[:at]
-            for name in self._pieces[at]:
-                if not any(name in piece for piece in hiding):
-                    yield name
+            hidden = _hidden(self._pieces[at], self._pieces[:at])
+            yield from (name for name in self._pieces[at] if name not in hidden)
 
     def __len__(self) -> int:
         return self._size
@@ -66,11 +75,11 @@ class Joined(Mapping[str, Entry]):
 def join(kind: XdsType, number: int, pieces: tuple[Table, ...]) -> Table:
     """Return a table of several pieces; where two have a resource of one name, the later one's counts."""
     maps = [piece.entries for piece in pieces]
-    hidden = sum(_hidden(one, maps[at + 1 :]) for at, one in enumerate(maps))
+    hidden = sum(len(_hidden(one, maps[at + 1 :])) for at, one in enumerate(maps))
     return Table(kind, number, Joined(maps, hidden), pieces, is_apart=not hidden)
 
 
-def _hidden(one: Mapping[str, Entry], later: Iterable[Mapping[str, Entry]]) -> int:
-    """Count the names of a piece that later ones have too."""
+def _hidden(one: Mapping[str, Entry], later: Iterable[Mapping[str, Entry]]) -> Set[str]:
+    """Return the names of a piece that later ones have too."""
     # Views of keys are compared by going through the shorter one.
-    return len(set[str]().union(*(one.keys() & other.keys() for other in later)))
+    return set[str]().union(*(one.keys() & other.keys() for other in later))

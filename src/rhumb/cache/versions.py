@@ -1,5 +1,6 @@
 """What a view has, and what is different from what it had: computed and encoded once for all streams."""
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Iterable
 
@@ -100,7 +101,7 @@ def _difference(
     if after.pieces and (before is None or len(before.pieces) == len(after.pieces)):
         return _joined(memo, before, after)
     if before is None:
-        changed = tuple(after.entries.values())
+        changed = tuple(after.all())
         return Difference(changed, (), change_body(after.type, changed))
     step = after.step
     if step is not None and step.number == before.number:
@@ -125,12 +126,13 @@ def _restricted(memo: Differences, before: Table | None, after: Table, names: Na
 def _joined(memo: Differences, before: Table | None, after: Table) -> Difference:
     """Return the differences of all pieces as one; where only one piece differs, that very one."""
     if before is None:
-        changed = tuple(after.entries.values())
         if not after.is_apart:
+            changed = tuple(after.all())
             return Difference(changed, (), change_body(after.type, changed))
         # Repeated fields of concatenated messages append: bodies need not be made anew.
-        bodies = [memo.between(None, piece, None).body for piece in after.pieces]
-        return Difference(changed, (), b"".join(bodies))
+        first = [memo.between(None, piece, None) for piece in after.pieces]
+        changed = tuple(itertools.chain.from_iterable(each.changed for each in first))
+        return Difference(changed, (), b"".join(each.body for each in first))
     pairs = zip(before.pieces, after.pieces, strict=True)
     found = [memo.between(old, new, None) for old, new in pairs if old is not new]
     # Only what differs in a piece is looked at: whether it is hidden by, or has gone to, another.
@@ -150,7 +152,7 @@ def _joined(memo: Differences, before: Table | None, after: Table) -> Difference
 def select(table: Table, names: Names | None) -> tuple[Entry, ...]:
     """Return the entries with these names (None: all), in the order of the table."""
     if names is None:
-        return tuple(table.entries.values())
+        return tuple(table.all())
     if len(names) < len(table.entries) // 4:
         return tuple(table.entries[n] for n in sorted(names) if n in table.entries)
     return tuple(e for n, e in table.entries.items() if n in names)
