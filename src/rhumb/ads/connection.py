@@ -34,6 +34,9 @@ _REMOVED_AFTER: Mapping[XdsType, frozenset[XdsType]] = {
 }
 """Who must have let go before: a cluster goes when no route names it any more."""
 
+_FOLLOWED = frozenset({XdsType.CDS, XdsType.RDS})
+"""What makes others be sent again."""
+
 _NOTHING: frozenset[XdsType] = frozenset()
 
 
@@ -99,6 +102,8 @@ class Connection:
         self.proxy: Proxy | None = None
         self.view: View | None = None
         self.stale_nonces = 0
+        self.is_quiet = False
+        """Nothing else may go after the last response before something happens."""
 
     def receive(self, request: DeltaRequest | SotwRequest) -> None:
         """Take a request. Raises RhumbError when it asks for more than one stream may."""
@@ -151,6 +156,7 @@ class Connection:
                         self._endpoints_follow(before, found, views, now)
                     elif kind is XdsType.RDS:
                         self._hosts_follow(found, views)
+                    self.is_quiet = len(busy) == 1 and kind not in _FOLLOWED
                     return kind, found
                 # A type that needed nothing may have been what another one waited for.
                 moved = moved or channel.table is not before

@@ -1,7 +1,7 @@
 """Histograms that cost next to nothing to add to: the push path adds to several for each response."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from prometheus_client.core import HistogramMetricFamily
@@ -31,6 +31,11 @@ class Values:
         return list(zip(bounds, map(float, accumulate(self._counts)), strict=True))
 
     @property
+    def count(self) -> int:
+        """Return how many values there are."""
+        return sum(self._counts)
+
+    @property
     def sum(self) -> float:
         """Return the sum of all values."""
         return self._sum
@@ -47,10 +52,19 @@ class Histogram:
 
     def add(self, value: float, kind: str = "") -> None:
         """Count a value."""
+        self.values(kind).add(value)
+
+    def values(self, kind: str = "") -> Values:
+        """Return the values of a type, to add to."""
         found = self._by_type.get(kind)
         if found is None:
             found = self._by_type[kind] = Values(self._bounds)
-        found.add(value)
+        return found
+
+    @property
+    def by_type(self) -> Mapping[str, Values]:
+        """Return all values by type."""
+        return self._by_type
 
     def families(self) -> Iterator[HistogramMetricFamily]:
         """Yield what a scrape shows."""

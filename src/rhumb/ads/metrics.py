@@ -1,7 +1,7 @@
 """What the xDS server counts, under Istio's names where Istio has one."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Protocol
 
@@ -9,11 +9,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from rhumb.ads.histograms import BYTES, SECONDS, Histogram
+from rhumb.ads.histograms import BYTES, SECONDS, Histogram, Values
 from rhumb.base.clock import Clock
 from rhumb.xds.types import XdsType
-
-_SHORT = {kind: kind.short.lower() for kind in XdsType}
 
 
 class Gauges(Protocol):
@@ -31,8 +29,6 @@ class XdsMetrics(Collector):
         self._clock = clock
         self._started = clock.monotonic()
         self._sources: list[Gauges] = []
-        self._pushes: Counter[str] = Counter()
-        self._bytes: Counter[str] = Counter()
         self._rejects: Counter[str] = Counter()
         self._triggers: Counter[str] = Counter()
         self._plain: Counter[str] = Counter()
@@ -61,6 +57,8 @@ class XdsMetrics(Collector):
             "pilot_xds_send_time", "Seconds until the connection took a response.", SECONDS
         )
         self._size = Histogram("pilot_xds_config_size_bytes", "Size of responses.", BYTES)
+        self._sent: dict[XdsType, tuple[Values, Values]] = {}
+        """Sizes, and seconds to make, of the responses of each type."""
 
     def watch(self, source: Gauges) -> None:
         """Ask `source` for more at every scrape."""
@@ -75,11 +73,12 @@ class XdsMetrics(Collector):
 
     def sent(self, kind: XdsType, size: int, made_s: float) -> None:
         """Count a response, and how long it took to make."""
-        name = _SHORT[kind]
-        self._pushes[name] += 1
-        self._bytes[name] += size
-        self._size.add(size, name)
-        self._made.add(made_s, name)
+        sizes = self._sent.get(kind)
+        if sizes is None:
+            name = kind.short.lower()
+            sizes = self._sent[kind] = self._size.values(name), self._made.values(name)
+        sizes[0].add(size)
+        sizes[1].add(made_s)
 
     def taken(self, seconds: float) -> None:
         """Count how long a connection needed to take a response."""
@@ -103,8 +102,11 @@ class XdsMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric, for the registry."""
-        yield _labelled("pilot_xds_pushes", "Responses sent.", self._pushes)
-        yield _labelled("pilot_xds_sent_bytes", "Bytes of responses.", self._bytes)
+        sizes = self._size.by_type
+        pushes = {name: values.count for name, values in sizes.items()}
+        size = {name: values.sum for name, values in sizes.items()}
+        yield _labelled("pilot_xds_pushes", "Responses sent.", pushes)
+        yield _labelled("pilot_xds_sent_bytes", "Bytes of responses.", size)
         yield _labelled("pilot_push_triggers", "Pushes by what changed.", self._triggers)
         histograms = (self._convergence, self._queued, self._build, self._debounce)
         for each in (*histograms, self._made, self._send, self._size):
@@ -145,7 +147,7 @@ def _one(name: str, text: str, value: float, labels: dict[str, str] | None = Non
     return metric
 
 
-def _labelled(name: str, text: str, values: Counter[str]) -> Metric:
+def _labelled(name: str, text: str, values: Mapping[str, float]) -> Metric:
     metric = Metric(name, text, "gauge")
     for key, value in sorted(values.items()):
         metric.add_sample(name, {"type": key}, value)

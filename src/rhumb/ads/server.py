@@ -235,11 +235,7 @@ class AdsServer:
                             await nursery.close()
                             await context.abort(*self._reason(stream))
                         stream.is_awake = False
-                        while (response := self._next(stream)) is not None:
-                            before = self._clock.monotonic()
-                            # Of what a generator yields, gRPC would hold the last until the next.
-                            await context.write(response)
-                            self._observer.taken(self._clock.monotonic() - before)
+                        await self._speak(stream, context)
                         await stream.sleep()
                 finally:
                     self._forget(stream)
@@ -298,6 +294,16 @@ class AdsServer:
             self._observer.refused(str(error))
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, _text(error))
             raise
+
+    async def _speak(self, stream: Stream, context: Context) -> None:
+        """Write all that may go now. What was written is held by nobody here when this returns."""
+        while (response := self._next(stream)) is not None:
+            before = self._clock.monotonic()
+            # Of what a generator yields, gRPC would hold the last until the next.
+            await context.write(response)
+            self._observer.taken(self._clock.monotonic() - before)
+            if stream.connection.is_quiet and not stream.is_awake:
+                return
 
     def _next(self, stream: Stream) -> bytes | None:
         """Return the next response to write; None when all that may go has gone."""
