@@ -227,6 +227,7 @@ def test_who_comes_back_ends_where_a_newcomer_ends(
         mesh.set(name, state)
     again = Link(views_of(mesh.world), link.envoy)  # another process: nothing is remembered
     again.settle()
+    assert not link.envoy.warming, "a cluster waits for endpoints for ever"
     assert have(link.envoy) == have(newcomer(mesh.world, delta=delta, apart=apart))
 
 

@@ -25,6 +25,7 @@ from rhumb.xds import wire
 from rhumb.xds.delta import NOBODY, DeltaWatch
 from rhumb.xds.events import Answer
 from rhumb.xds.sotw import SotwWatch
+from rhumb.xds.types import XdsType
 
 _NOTHING: Mapping[str, Entry | None] = MappingProxyType({})
 
@@ -248,11 +249,14 @@ class DeltaChannel(_Channel[DeltaWatch]):
         initial, forced = self.initial, self.forced
         entries = target.entries
         self._move(target, ())
-        missing = tuple(sorted(n for n in self.wanted if n not in entries and n not in initial))
+        known = initial.keys() - forced
+        missing = tuple(
+            sorted(n for n in self.wanted | forced if n not in entries and n not in known)
+        )
         if not initial:
             return full.changed, full.body, missing
         self.leftover = MappingProxyType(
-            {n: None for n in initial if n not in entries and self.has_name(n)}
+            {n: None for n in known if n not in entries and self.has_name(n)}
         )
         changed = tuple(
             e for e in full.changed if initial.get(e.name) != e.version or e.name in forced
@@ -269,7 +273,8 @@ class DeltaChannel(_Channel[DeltaWatch]):
         entries = target.entries
         extra -= {e.name for e in difference.changed}
         more = tuple(entries[n] for n in sorted(extra) if n in entries)
-        missing = tuple(sorted(n for n in self.wanted if n not in entries))
+        # A client may wait for what is forced: that it is gone is an answer.
+        missing = tuple(sorted(n for n in self.wanted | self.forced if n not in entries))
         if missing and self.leftover:
             self.leftover = {n: e for n, e in self.leftover.items() if n not in missing}
         return difference.changed + more, None, missing
@@ -344,8 +349,18 @@ class SotwChannel(_Channel[SotwWatch]):
             body = self.differences.whole(target, scope)[1]
         else:
             body = full_body(target, self._entries(target, difference.changed))
+        body += self._absent(target) + wire.sotw_nonce(nonce)
         self._went_out(difference.changed, nonce, now)
-        return Response(body + wire.sotw_nonce(nonce), difference.changed, int(release))
+        return Response(body, difference.changed, int(release))
+
+    def _absent(self, target: Table) -> bytes:
+        """Spell assignments without endpoints for the names that have none: clusters wait for an answer."""
+        if target.type is not XdsType.EDS:
+            return b""
+        known, last = target.entries, self.leftover
+        names = sorted(n for n in self.watch.names if n not in known and n not in last)
+        kind = target.type.value
+        return b"".join(wire.field(2, wire.any_value(kind, wire.field(1, n))) for n in names)
 
     def _entries(self, target: Table, tried: tuple[Entry, ...]) -> list[Entry]:
         """Return the whole state, with the last good version of what was refused and has not changed since."""

@@ -107,6 +107,7 @@ class Connection:
 
     def receive(self, request: DeltaRequest | SotwRequest) -> None:
         """Take a request. Raises RhumbError when it asks for more than one stream may."""
+        is_first = request.type not in self._channels
         channel = self._channel(request.type)
         scope = channel.scope
         for action in self._actions(channel, request):
@@ -127,10 +128,17 @@ class Connection:
             channel.watch.names = self._differences.intern(channel.watch.names)
             channel.unsubscribed()
         if request.type is XdsType.EDS:
-            channel.force(self._updated)
-            self._updated = NOBODY
-            if self._expected:
-                self._expected = frozenset(n for n in self._expected if not channel.has_name(n))
+            self._asked_for_endpoints(channel, is_first=is_first)
+
+    def _asked_for_endpoints(self, channel: Channel, *, is_first: bool) -> None:
+        """Send again what Envoy waits for without a word of it."""
+        if is_first and channel.returns and XdsType.CDS not in self._channels:
+            # It asks for no clusters while one waits for endpoints, which were lost with the last stream.
+            channel.force(channel.watch.names)
+        channel.force(self._updated)
+        self._updated = NOBODY
+        if self._expected:
+            self._expected = frozenset(n for n in self._expected if not channel.has_name(n))
 
     def next(self, views: Views, now: float) -> tuple[XdsType, Response] | None:
         """Return the next response in push order, None when all that may go has gone."""

@@ -74,14 +74,20 @@ class FakeEnvoy:
         self._versions: dict[XdsType, str] = {}
         self._nonces: dict[XdsType, str] = {}
         self._said_who = False
+        self._held_back: list[Callable[[], Request]] = []
+        """Nothing is said of clusters while one waits for endpoints."""
 
     def connect(self) -> list[Request]:
         """Begin a stream: the first requests, with what is held from before."""
         self._said_who = False
         self._nonces.clear()
+        self._held_back.clear()
         again = list(dict.fromkeys((*self._asked, *self._fixed))) or [CDS]
         self._asked = again
-        return [self._first(kind) for kind in again]
+        now = [kind for kind in again if kind is not CDS or not self.warming]
+        if len(now) < len(again):
+            self._held_back.append(lambda: self._first(CDS))
+        return [self._first(kind) for kind in now]
 
     def receive(self, response: Response) -> list[Request]:
         """Apply a response; return the ACK or NACK and the subscriptions that follow from it."""
@@ -92,8 +98,12 @@ class FakeEnvoy:
             self.rejected.append((kind, error))
         elif isinstance(response, discovery.DiscoveryResponse):
             self._versions[kind] = response.version_info
+        answer = self._judge(kind, error)
+        if kind is CDS and self.warming:
+            self._held_back.append(lambda: answer)
+            return self._follow(kind)
         # The answer first: a server must not take it for a sign that all follows from it is asked for.
-        return [self._judge(kind, error), *self._follow(kind)]
+        return [answer, *self._resumed(), *self._follow(kind)]
 
     def texts(self, kind: XdsType) -> dict[str, bytes]:
         """Return what is held of a type: name to serialized resource."""
@@ -114,6 +124,14 @@ class FakeEnvoy:
             for target in route_targets(found)
             if target not in self.active
         ]
+
+    def _resumed(self) -> list[Request]:
+        """Return what is asked, or answered, of clusters once none waits for endpoints any more."""
+        if self.warming:
+            return []
+        found = [make() for make in self._held_back]
+        self._held_back.clear()
+        return found
 
     # --- requests ------------------------------------------------------------------------
 
@@ -204,6 +222,9 @@ class FakeEnvoy:
             # What is for a route that is not there (yet) nobody listens to.
             known = self._apart()
             fresh = {n: each for n, each in fresh.items() if n.rpartition("/")[0] in known}
+        if kind in self.names:
+            # Answers to what it has asked for no more are let go by.
+            fresh = {n: each for n, each in fresh.items() if n in self.names[kind]}
         mine = self.held.setdefault(kind, {})
         good = {name: each for name, each in fresh.items() if name not in bad}
         self._warm(kind, mine, good)
@@ -213,6 +234,9 @@ class FakeEnvoy:
             if kind is CDS:
                 self.warming.discard(name)
                 self.active.discard(name)
+            if kind is EDS and name in self.warming:
+                self.warming.discard(name)  # that there are none is an answer, too
+                self.active.add(name)
         word = "cluster" if kind is CDS else "listener"
         listed = ", ".join(f"{name}: {reason}" for name, reason in bad.items())
         return f"Error adding/updating {word}(s) {listed}" if bad else ""
