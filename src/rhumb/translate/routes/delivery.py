@@ -40,7 +40,7 @@ def configurations(seen: Perspective, memory: Memory) -> Iterator[RouteConfigura
             yield routed(seen, found)
         return
     for name, found in _made(public, memory).configurations.items():
-        yield _with(found, homes.get(name, {}))
+        yield _with(found, homes[name]) if name in homes else found
 
 
 def hosts(seen: Perspective, memory: Memory) -> Units:
@@ -56,7 +56,7 @@ def hosts_at_home(seen: Perspective, memory: Memory) -> Units:
     homes = _homes(seen, public, memory)
     if homes is not None:
         for route, found in homes.items():
-            for home in found.values():
+            for home in found.hosts.values():
                 yield memory.host(HostOfRoute(route, home.host))
         return
     everybodys = {
@@ -102,7 +102,7 @@ def _homes(seen: Perspective, public: Routed, memory: Memory) -> Mapping[str, Ho
             continue  # one host for all names
         port = route.port if isinstance(route, names.PortRoute) else 0
         table = public.tables.get((port, ""))
-        known = memory.before.homes.get(name, {})
+        known = memory.before.homes.get(name, HomeHosts())
         found = home_hosts(seen, table, port, known) if table is not None else None
         if found is None:
             return None
@@ -111,8 +111,8 @@ def _homes(seen: Perspective, public: Routed, memory: Memory) -> Mapping[str, Ho
 
 
 def _with(found: RouteConfiguration, homes: HomeHosts) -> RouteConfiguration:
-    if not homes:
+    if not homes.hosts:
         return found
-    own = {name: home.host for name, home in homes.items()}
+    own = {name: home.host for name, home in homes.hosts.items()}
     virtual_hosts = tuple(own.get(host.name, host) for host in found.virtual_hosts)
     return msgspec.structs.replace(found, virtual_hosts=virtual_hosts)

@@ -4,6 +4,7 @@ Nothing else about them differs from what everybody sees, so they are made from 
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -11,7 +12,8 @@ from rhumb.ir.route import VirtualHost
 from rhumb.model.service import Service
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.routes import domains
-from rhumb.translate.routes.virtual_hosts import HostTable, http_ports
+from rhumb.translate.routes.ownership import http_ports
+from rhumb.translate.routes.virtual_hosts import Claims, HostTable
 
 
 class HomeHost(msgspec.Struct, frozen=True, eq=False):
@@ -24,8 +26,13 @@ class HomeHost(msgspec.Struct, frozen=True, eq=False):
     """The domains that it has beside the public ones, in lower case."""
 
 
-HomeHosts = Mapping[str, HomeHost]
-"""By the name of the virtual host."""
+class HomeHosts(msgspec.Struct, frozen=True, eq=False):
+    """The virtual hosts that a namespace sees otherwise than in one public table."""
+
+    hosts: Mapping[str, HomeHost] = MappingProxyType({})
+    """By the name of the virtual host."""
+    claims: Claims | None = None
+    """Who had which domains then."""
 
 
 def home_hosts(
@@ -39,6 +46,8 @@ def home_hosts(
     claims = table.claims
     if claims is None or not port:
         return None
+    if claims is known.claims:
+        return _followed(seen, table, known)
     found: dict[str, HomeHost] = {}
     home = f"{seen.view.namespace}.svc.{seen.view.domain}"
     for service in seen.scope.in_domain.get(home, ()):
@@ -47,13 +56,23 @@ def home_hosts(
             public = table.by_name.get(name)
             if public is None:
                 continue
-            made = known.get(name)
+            made = known.hosts.get(name)
             if made is None or made.public is not public or made.service is not service:
                 made = _home_host(seen, public, service)
             if not claims.domains.isdisjoint(made.short):
                 return None
             found[name] = made
-    return found
+    return HomeHosts(found, claims)
+
+
+def _followed(seen: Perspective, table: HostTable, known: HomeHosts) -> HomeHosts:
+    """Return the virtual hosts where services and domains are as they were: routes may differ."""
+    fresh = {
+        name: _home_host(seen, public, made.service)
+        for name, made in known.hosts.items()
+        if (public := table.by_name[name]) is not made.public
+    }
+    return HomeHosts({**known.hosts, **fresh}, known.claims) if fresh else known
 
 
 def _home_host(seen: Perspective, public: VirtualHost, service: Service) -> HomeHost:

@@ -11,13 +11,22 @@ import msgspec
 from rhumb.base import hosts
 from rhumb.ir.route import Route, VirtualHost
 from rhumb.model.resource import Key
-from rhumb.model.service import Port, Protocol, Service
+from rhumb.model.service import Service
 from rhumb.snapshot.snapshot import EgressListener, Routing
 from rhumb.translate.news import EVERYTHING, News
-from rhumb.translate.perspective import Perspective, covering
+from rhumb.translate.perspective import Perspective
 from rhumb.translate.routes import domains
 from rhumb.translate.routes.actions import Setting, default_route
 from rhumb.translate.routes.matching import MESH
+from rhumb.translate.routes.ownership import (
+    Services,
+    are_plain,
+    by_port,
+    http_ports,
+    owners,
+    split,
+    touches,
+)
 from rhumb.translate.routes.rules import routes as rule_routes
 
 HTTP_PORT = 80
@@ -26,7 +35,6 @@ HTTP_PORT = 80
 Maker = Key | tuple[str, int]
 """What has routes: a VirtualService, or a service's port that none mentions."""
 Placed = tuple[VirtualHost, Maker]
-Services = Mapping[str, Service]
 
 
 class _Made(msgspec.Struct, frozen=True, eq=False):
@@ -264,7 +272,7 @@ class _Builder:
         listed = tuple(services.get(s.hostname) for s in self._listener.services)
         if len(listed) != len(services) or not _identical(listed, self._listener.services):
             return None
-        if not _plain(claims.routed, (*now.values(), *gone.values())):
+        if not are_plain(claims.routed, (*now.values(), *gone.values())):
             return None
         domains_left = claims.domains.difference(
             domain.lower()
@@ -358,20 +366,20 @@ class _Builder:
             yield VirtualHost(name=name, domains=found, routes=routes), group.maker
 
     def _groups(self, services: Services) -> Iterator[_Group]:
-        owner = _owners(self._listener.routing, services.values())
+        owner = owners(self._listener.routing, services.values())
         left = dict(services)
         wild = [name for name in services if hosts.is_wildcard(name)]
         port = self._port
         for routing in self._listener.routing:
-            found_hosts, found = _split(routing, services, owner)
-            if port != HTTP_PORT and not _touches(routing, services, wild):
+            found_hosts, found = split(routing, services, owner)
+            if port != HTTP_PORT and not touches(routing, services, wild):
                 continue
             if not self._of_rules(routing):
                 continue
-            by_port = _by_port(found, port)
-            if not by_port and port == HTTP_PORT:
-                by_port = {HTTP_PORT: ()}
-            for number, group in by_port.items():
+            served_at = by_port(found, port)
+            if not served_at and port == HTTP_PORT:
+                served_at = {HTTP_PORT: ()}
+            for number, group in served_at.items():
                 yield _Group(number, found_hosts, group, routing.resource.key)
                 for service in group:
                     left.pop(service.hostname, None)
@@ -391,17 +399,6 @@ def _hostname(maker: Maker) -> str:
     return maker[0] if isinstance(maker, tuple) else ""
 
 
-def _plain(routed: Iterable[str], services: Iterable[Service]) -> bool:
-    """Tell whether services are no other names of others, and no host covers them or is covered."""
-    wild = [host for host in routed if hosts.is_wildcard(host)]
-    return not any(
-        service.external_name
-        or hosts.is_wildcard(service.hostname)
-        or any(hosts.covers(host, service.hostname) for host in wild)
-        for service in services
-    )
-
-
 def _same_hosts(one: Routing, other: Routing) -> bool:
     return one is other or (
         one.resource.key == other.resource.key and one.spec.hosts == other.spec.hosts
@@ -419,71 +416,3 @@ def _shown(found: tuple[str, ...], group: _Group, port: int) -> tuple[str, ...]:
     if port or group.port == HTTP_PORT:
         return found
     return tuple(d for d in found if d.endswith(f":{group.port}"))
-
-
-def http_ports(service: Service, port: int) -> Iterator[Port]:
-    """Yield the ports of a service that have virtual hosts on a listener for one port (0: for all)."""
-    for served in service.ports:
-        if port in (0, served.number) and (
-            served.protocol.is_http or served.protocol is Protocol.AUTO
-        ):
-            yield served
-
-
-def _by_port(services: Iterable[Service], port: int) -> dict[int, tuple[Service, ...]]:
-    found: dict[int, tuple[Service, ...]] = {}
-    for service in services:
-        for served in http_ports(service, port):
-            found[served.number] = (*found.get(served.number, ()), service)
-    return found
-
-
-def _owners(routing: Iterable[Routing], services: Iterable[Service]) -> dict[str, Routing]:
-    """Return for each service the VirtualService whose host fits it best; the first of equals wins."""
-    by_host: dict[str, Routing] = {}
-    for each in routing:
-        for host in each.spec.hosts:
-            by_host.setdefault(host.lower(), each)
-    wildcards = [host for host in by_host if hosts.is_wildcard(host)]
-    found: dict[str, Routing] = {}
-    for service in services:
-        name = service.hostname.lower()
-        best = name if name in by_host else covering(wildcards, name)
-        if best is not None:
-            found[service.hostname] = by_host[best]
-    return found
-
-
-def _split(
-    routing: Routing, services: Services, owner: dict[str, Routing]
-) -> tuple[tuple[str, ...], tuple[Service, ...]]:
-    """Split the hosts of a VirtualService into names that no registry knows, and services."""
-    unknown: list[str] = []
-    known: dict[str, Service] = {}
-    for host in routing.spec.hosts:
-        lower = host.lower()
-        if not hosts.is_wildcard(host):
-            if lower in services:
-                known[lower] = services[lower]
-            else:
-                unknown.append(host)
-            continue
-        matched = [s for name, s in services.items() if hosts.covers(lower, name)]
-        if not matched:
-            unknown.append(lower)
-        known |= {s.hostname: s for s in matched if owner.get(s.hostname) is routing}
-    return tuple(unknown), tuple(known.values())
-
-
-def _touches(routing: Routing, services: Services, wild: Iterable[str]) -> bool:
-    """Tell whether some host of a VirtualService is, or matches, one of the services."""
-    for host in routing.spec.hosts:
-        lower = host.lower()
-        if lower in services:
-            return True
-        if hosts.is_wildcard(host):
-            if any(hosts.overlap(lower, name) for name in services):
-                return True
-        elif any(hosts.covers(name, lower) for name in wild):
-            return True
-    return False
