@@ -2,10 +2,11 @@
 
 import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from envoy.config.core.v3.address_pb2 import CidrRange
 from envoy.config.listener.v3.listener_components_pb2 import (
     FilterChain,
     FilterChainMatch,
@@ -137,7 +138,7 @@ def _best(
     return [c for c in chains if not get(c.filter_chain_match)]
 
 
-def _range(ranges: list, address: str) -> int:  # type: ignore[type-arg]
+def _range(ranges: Iterable[CidrRange], address: str) -> int:
     wanted = ipaddress.ip_address(address)
     found = [ipaddress.ip_network(f"{r.address_prefix}/{r.prefix_len.value}") for r in ranges]
     return max(

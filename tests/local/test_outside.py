@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import cast
 
 import dns.message
 import dns.rcode
@@ -82,13 +83,13 @@ class _Names(asyncio.DatagramProtocol):
     """Answers every query with 192.0.2.7."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         answer = dns.message.make_response(dns.message.from_wire(data))
         name = answer.question[0].name
         answer.answer.append(dns.rrset.from_text(name, 5, "IN", "A", "192.0.2.7"))
-        self.transport.sendto(answer.to_wire(), addr)  # type: ignore[attr-defined]
+        self.transport.sendto(answer.to_wire(), addr)
 
 
 def test_names_are_asked_of_the_hosts_resolvers() -> None:

@@ -50,7 +50,7 @@ def everything(mesh: Topology, seated: list[Seated]) -> dict[str, str]:
     return resources.documents(mesh, seated, SERVICES) | entries
 
 
-def objects() -> dict[str, list[dict[str, object]]]:
+def objects() -> dict[str, list[dict[str, Any]]]:
     return {name: list(yaml.safe_load_all(text)) for name, text in documents(MESH).items()}
 
 
@@ -64,7 +64,7 @@ def test_one_file_for_services_one_for_each_workload() -> None:
 
 
 def test_a_service_has_address_selector_and_ports() -> None:
-    services = {o["metadata"]["name"]: o for o in objects()["services.yaml"]}  # type: ignore[index]
+    services = {o["metadata"]["name"]: o for o in objects()["services.yaml"]}
     assert {"store", "side"} <= set(services)
     assert services["web"]["spec"] == {
         "clusterIP": "100.65.0.1",
@@ -85,7 +85,7 @@ def test_a_workload_entry_has_the_labels_that_select_it() -> None:
         "serviceAccount": "web",
     }
     (other,) = objects()["workload-other-v1.side.yaml"]
-    assert other["spec"]["serviceAccount"] == "robot"  # type: ignore[index]
+    assert other["spec"]["serviceAccount"] == "robot"
 
 
 def test_a_workload_that_comes_changes_no_other_file() -> None:

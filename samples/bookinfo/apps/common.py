@@ -26,7 +26,8 @@ import socket
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -288,9 +289,17 @@ class _Server(ThreadingHTTPServer):
             self._faults.post(wanted)
         return as_json(self._faults.current())
 
-    def working(self) -> "_Working":
+    @contextmanager
+    def working(self) -> Iterator[None]:
         """Count a request while it is answered."""
-        return _Working(self)
+        with self._idle:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._busy -= 1
+                self._idle.notify_all()
 
     def drain(self) -> None:
         """Stop accepting, and wait for the requests in progress."""
@@ -298,20 +307,6 @@ class _Server(ThreadingHTTPServer):
         self.shutdown()
         with self._idle:
             _ = self._idle.wait_for(lambda: not self._busy, DRAIN_S)
-
-
-class _Working:
-    def __init__(self, server: _Server) -> None:
-        self._server = server
-
-    def __enter__(self) -> None:
-        with self._server._idle:  # noqa: SLF001 - one piece with the server
-            self._server._busy += 1  # noqa: SLF001
-
-    def __exit__(self, *_: object) -> None:
-        with self._server._idle:  # noqa: SLF001
-            self._server._busy -= 1  # noqa: SLF001
-            self._server._idle.notify_all()  # noqa: SLF001
 
 
 def arguments(name: str) -> argparse.ArgumentParser:

@@ -251,7 +251,9 @@ def _local_clusters(settings: SidecarSettings) -> list[Json]:
 
 def _reach(settings: SidecarSettings) -> str:
     """Return where the agent's port is reached from inside the same namespace."""
-    return settings.loopback if settings.listen in ("0.0.0.0", "::") else settings.listen  # noqa: S104
+    listen = settings.listen
+    everywhere = _is_address(listen) and ipaddress.ip_address(listen).is_unspecified
+    return settings.loopback if everywhere else listen
 
 
 def _local_listeners(settings: SidecarSettings) -> list[Json]:

@@ -78,6 +78,9 @@ class _Held(msgspec.Struct, frozen=True, eq=False):
     renew_at: datetime
 
 
+_DEFAULTS = KeeperSettings()
+
+
 class CertificateKeeper:
     """Writes `directory`/default.json and rootca.json, and keeps them current while `run` runs."""
 
@@ -91,7 +94,7 @@ class CertificateKeeper:
         roots: str,
         join_token: str = "",
         clock: Clock | None = None,
-        settings: KeeperSettings = KeeperSettings(),  # noqa: B008 - frozen
+        settings: KeeperSettings = _DEFAULTS,
         draw: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:

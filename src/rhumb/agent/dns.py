@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import dns.exception
 import dns.flags
@@ -208,11 +209,11 @@ class _Udp(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # a datagram transport, by contract
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
-    def datagram_received(self, data: bytes, addr: object) -> None:
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self._proxy.datagram(data, lambda answer: self._send(answer, addr))
 
-    def _send(self, answer: bytes, addr: object) -> None:
+    def _send(self, answer: bytes, addr: tuple[str, int]) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.sendto(answer, addr)  # type: ignore[arg-type]  # as it came
+            self._transport.sendto(answer, addr)

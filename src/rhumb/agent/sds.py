@@ -17,7 +17,7 @@ ROOTS = "ROOTCA"
 CERTIFICATE_FILE = "default.json"
 ROOTS_FILE = "rootca.json"
 
-_SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105
+_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 _PRIVATE = 0o600
 
 
@@ -55,13 +55,13 @@ class KeyPair(msgspec.Struct, frozen=True):
 def write_pair(directory: Path, pair: KeyPair) -> None:
     """Replace key and chain; OSError when the disk does not take them, and the old ones stay."""
     certificate = _TlsCertificate(_Inline(pair.chain), _Inline(pair.key))
-    _write(directory / CERTIFICATE_FILE, _Secret(_SECRET, CERTIFICATE, tls_certificate=certificate))
+    _write(directory / CERTIFICATE_FILE, _Secret(_TYPE, CERTIFICATE, tls_certificate=certificate))
 
 
 def write_roots(directory: Path, pem: str) -> None:
     """Replace the trusted roots; OSError when the disk does not take them, and the old ones stay."""
     context = _ValidationContext(_Inline(pem))
-    _write(directory / ROOTS_FILE, _Secret(_SECRET, ROOTS, validation_context=context))
+    _write(directory / ROOTS_FILE, _Secret(_TYPE, ROOTS, validation_context=context))
 
 
 def _write(path: Path, secret: _Secret) -> None:

@@ -25,7 +25,8 @@ def _when(record: logging.LogRecord) -> str:
 class TextFormatter(logging.Formatter):
     """TIME  LEVEL  SCOPE  message  key=value ..."""
 
-    def format(self, record: logging.LogRecord) -> str:  # noqa: D102
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
         scope = record.name.removeprefix("rhumb.")
         tail = "".join(f"  {key}={value}" for key, value in _fields(record).items())
         text = (
@@ -39,7 +40,8 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """One JSON object a line, with Istio's key names (time, level, scope, msg)."""
 
-    def format(self, record: logging.LogRecord) -> str:  # noqa: D102
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
         line: dict[str, object] = {
             "time": _when(record),
             "level": record.levelname.lower(),

@@ -6,6 +6,7 @@ import logging
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from rhumb.base.tasks import Nursery
 
@@ -25,7 +26,7 @@ class _End(asyncio.Protocol):
         self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]  # a stream transport, by contract
+        self.transport = cast("asyncio.Transport", transport)
         if self.other is not None:
             self.other.hand_over()
 

@@ -35,6 +35,7 @@ _TOPOLOGY = (
     "topology.istio.io/subzone",
 )
 _INTERCEPTIONS = frozenset(mode.value for mode in Interception)
+_NOWHERE = Locality()
 
 
 class Proxy(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +54,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     workload: str = ""
     network: str = ""
     cluster: str = ""
-    locality: Locality = Locality()
+    locality: Locality = _NOWHERE
     version: str = ""
     """ISTIO_VERSION as claimed."""
     interception: Interception = Interception.REDIRECT
@@ -65,7 +66,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
         cls,
         node_id: str,
         metadata: Mapping[str, object],
-        locality: Locality = Locality(),  # noqa: B008 - frozen
+        locality: Locality = _NOWHERE,
     ) -> "Proxy":
         """Read `type~ip~name.namespace~domain` and Istio's metadata.
 

@@ -308,19 +308,21 @@ def _integer(digits: str) -> int:
     return -value if digits[0] == "-" else value
 
 
+_OF_TAG: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "null": (type(None),),
+    "timestamp": (str,),
+}
+
+
 def _tagged(event: _Event, line: int) -> object:
     short = str(event.tag).removeprefix(_TAG)
     value = resolve(event.value)
-    wanted = {
-        "int": int,
-        "float": (int, float),
-        "bool": bool,
-        "null": type(None),
-        "timestamp": str,
-    }.get(short)
     if short == "binary":
         return event.value
-    if wanted is None or not isinstance(value, wanted):  # type: ignore[arg-type]
+    if not isinstance(value, _OF_TAG.get(short, ())):
         raise YamlError(f'"{event.value}" does not fit the tag {event.tag}', line, "remove the tag")
     return float(value) if short == "float" and isinstance(value, int) else value
 

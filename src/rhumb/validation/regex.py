@@ -65,8 +65,8 @@ _OTHER_ESCAPES = frozenset("AbBz")
 _CONTROL = {"a": 7, "f": 12, "t": 9, "n": 10, "r": 13, "v": 11}
 
 
-class _Refusal(Exception):  # noqa: N818 - a verdict, not a failure
-    pass
+class _RefusedError(Exception):
+    """A verdict on the expression."""
 
 
 class _Level(msgspec.Struct):
@@ -84,7 +84,7 @@ def syntax_error(pattern: str) -> str | None:
     """Return what is wrong with an RE2 expression, None when it is valid."""
     try:
         _Scanner(pattern).scan()
-    except _Refusal as refusal:
+    except _RefusedError as refusal:
         return f"error parsing regexp: {refusal}"
     return None
 
@@ -100,7 +100,7 @@ class _Scanner:
         while self._at < len(self._pattern):
             self._token(self._pattern[self._at])
         if len(self._levels) > 1:
-            raise _Refusal(f"missing closing ): `{self._pattern}`")
+            raise _RefusedError(f"missing closing ): `{self._pattern}`")
 
     def _token(self, char: str) -> None:
         level = self._levels[-1]
@@ -134,7 +134,7 @@ class _Scanner:
             if self._flags() or self._name():
                 return
             length = 4 if rest.startswith(("(?<=", "(?<!", "(?P=", "(?P>")) else 3
-            raise _Refusal(f"invalid or unsupported Perl syntax: `{rest[:length]}`")
+            raise _RefusedError(f"invalid or unsupported Perl syntax: `{rest[:length]}`")
         self._at += 1
         self._push()
 
@@ -148,7 +148,7 @@ class _Scanner:
             or (minus and not off)
             or not (on or minus or end == ":")
         ):
-            raise _Refusal(f"invalid or unsupported Perl syntax: `{match.group()}`")
+            raise _RefusedError(f"invalid or unsupported Perl syntax: `{match.group()}`")
         self._at = match.end()
         if end == ":":
             self._push()
@@ -160,9 +160,9 @@ class _Scanner:
             return False
         name = match.group(1)
         if not _WORD.fullmatch(name):
-            raise _Refusal(f"invalid named capture: `{match.group()}`")
+            raise _RefusedError(f"invalid named capture: `{match.group()}`")
         if name in self._names:
-            raise _Refusal(f"duplicate named capture: `{name}`")
+            raise _RefusedError(f"duplicate named capture: `{name}`")
         self._names.add(name)
         self._at = match.end()
         self._push()
@@ -170,12 +170,12 @@ class _Scanner:
 
     def _push(self) -> None:
         if len(self._levels) > _MAX_DEPTH:
-            raise _Refusal(f"expression nests too deeply: `{self._pattern}`")
+            raise _RefusedError(f"expression nests too deeply: `{self._pattern}`")
         self._levels.append(_Level())
 
     def _close(self) -> None:
         if len(self._levels) == 1:
-            raise _Refusal(f"unexpected ): `{self._pattern}`")
+            raise _RefusedError(f"unexpected ): `{self._pattern}`")
         closed = self._levels.pop()
         self._at += 1
         self._operand(closed.max_factor)
@@ -185,14 +185,14 @@ class _Scanner:
         lazy = self._pattern[self._at + len(operator) :].startswith("?")
         text = operator + ("?" if lazy else "")
         if count > _MAX_REPEAT or count < 0:
-            raise _Refusal(f"invalid repeat count: `{operator}`")
+            raise _RefusedError(f"invalid repeat count: `{operator}`")
         if not level.has_operand:
-            raise _Refusal(f"missing argument to repetition operator: `{operator}`")
+            raise _RefusedError(f"missing argument to repetition operator: `{operator}`")
         if level.was_repeated:
-            raise _Refusal(f"invalid nested repetition operator: `{text}`")
+            raise _RefusedError(f"invalid nested repetition operator: `{text}`")
         level.last_factor *= max(count, 1)
         if level.last_factor > _MAX_REPEAT:
-            raise _Refusal(f"invalid repeat count: `{operator}`")
+            raise _RefusedError(f"invalid repeat count: `{operator}`")
         level.max_factor = max(level.max_factor, level.last_factor)
         level.was_repeated = True
         self._at += len(text)
@@ -215,9 +215,9 @@ class _Scanner:
     def _unicode_class(self) -> None:
         match = _UNICODE_CLASS.match(self._pattern, self._at)
         if match is not None and (match.group(1) or match.group(2)) not in _UNICODE_NAMES:
-            raise _Refusal(f"invalid character class range: `{match.group()}`")
+            raise _RefusedError(f"invalid character class range: `{match.group()}`")
         if match is None:
-            raise _Refusal(
+            raise _RefusedError(
                 f"invalid character class range: `{self._pattern[self._at : self._at + 3]}`"
             )
         self._at = match.end()
@@ -226,7 +226,7 @@ class _Scanner:
         """Pass an escape that stands for one character, and return that character's number."""
         rest = self._pattern[self._at + 1 :]
         if not rest:
-            raise _Refusal("trailing backslash at end of expression: ``")
+            raise _RefusedError("trailing backslash at end of expression: ``")
         letter = rest[0]
         match = _HEX.match(self._pattern, self._at)
         octal = re.match(r"0[0-7]{0,2}|[1-7][0-7]{1,2}", rest)
@@ -235,7 +235,9 @@ class _Scanner:
             self._at = match.end()
             return number
         if match is not None and number <= _MAX_CODE_POINT:
-            raise _Refusal(f"invalid escape sequence: `{match.group()}` (Envoy looks at bytes)")
+            raise _RefusedError(
+                f"invalid escape sequence: `{match.group()}` (Envoy looks at bytes)"
+            )
         if octal is not None:
             self._at += 1 + octal.end()
             return int(octal.group(), 8)
@@ -245,14 +247,14 @@ class _Scanner:
         if letter < "\x80" and not letter.isalnum():
             self._at += 2
             return ord(letter)
-        raise _Refusal(f"invalid escape sequence: `\\{letter}`")
+        raise _RefusedError(f"invalid escape sequence: `\\{letter}`")
 
     def _class(self) -> None:
         start, is_first = self._at, True
         self._at += 2 if self._pattern.startswith("[^", self._at) else 1
         while True:
             if self._at >= len(self._pattern):
-                raise _Refusal(f"missing closing ]: `{self._pattern[start:]}`")
+                raise _RefusedError(f"missing closing ]: `{self._pattern[start:]}`")
             if self._pattern[self._at] == "]" and not is_first:
                 self._at += 1
                 return
@@ -263,7 +265,7 @@ class _Scanner:
         posix = _POSIX_CLASS.match(self._pattern, self._at)
         if posix is not None:
             if posix.group(1) not in _POSIX_NAMES:
-                raise _Refusal(f"invalid character class range: `{posix.group()}`")
+                raise _RefusedError(f"invalid character class range: `{posix.group()}`")
             self._at = posix.end()
             return
         if self._pattern[self._at] == "\\":
@@ -280,13 +282,13 @@ class _Scanner:
         if rest.startswith("-") and not rest.startswith("-]") and len(rest) > 1:
             self._at += 1
             if self._class_char(start) < low:
-                raise _Refusal(
+                raise _RefusedError(
                     f"invalid character class range: `{self._pattern[begin : self._at]}`"
                 )
 
     def _class_char(self, start: int) -> int:
         if self._at >= len(self._pattern):
-            raise _Refusal(f"missing closing ]: `{self._pattern[start:]}`")
+            raise _RefusedError(f"missing closing ]: `{self._pattern[start:]}`")
         if self._pattern[self._at] == "\\":
             return self._literal_escape()
         self._at += 1
