@@ -34,6 +34,8 @@ _REMOVED_AFTER: Mapping[XdsType, frozenset[XdsType]] = {
 }
 """Who must have let go before: a cluster goes when no route names it any more."""
 
+_USERS = frozenset[XdsType]().union(*_REMOVED_AFTER.values())
+
 _FOLLOWED = frozenset({XdsType.CDS, XdsType.RDS})
 """What makes others be sent again."""
 
@@ -104,6 +106,10 @@ class Connection:
         self.stale_nonces = 0
         self.is_quiet = False
         """Nothing else may go after the last response before something happens."""
+        self._unasked: frozenset[XdsType] = frozenset()
+        self._returned_at: float | None = None
+        """When a client that brings what it holds was first looked at; None once it has asked for all."""
+        self._has_returned = False
 
     def receive(self, request: DeltaRequest | SotwRequest) -> None:
         """Take a request. Raises RhumbError when it asks for more than one stream may."""
@@ -145,6 +151,7 @@ class Connection:
         if self.view is None:
             return None
         tables = views.tables(self.view, self._channels)
+        self._unasked = self._still_to_ask(views, now)
         if self._expected:
             # The client asks for no endpoints of clusters that went before it looked at them.
             known = views.table(self.view, XdsType.EDS).entries
@@ -175,6 +182,8 @@ class Connection:
         since = [c.open.at for c in self._channels.values() if c.open is not None]
         if self._expected:
             since.append(self._expected_at)
+        if self._returned_at is not None:
+            since.append(self._returned_at)
         return [at + self._ack_timeout for at in since]
 
     def standing(self, views: Views) -> Standing:
@@ -242,9 +251,35 @@ class Connection:
         needs, after = _NEEDS.get(kind, _NOTHING), _REMOVED_AFTER.get(kind, _NOTHING)
         if not channel.is_fresh and self._blocked(needs, tables, busy, now):
             return None
-        may_remove = not self._blocked(after, tables, busy, now)
+        held_up = self._blocked(after, tables, busy, now)
+        may_remove = not held_up and after.isdisjoint(self._unasked)
         nonce = str(next(self._nonces))
         return channel.next(tables[kind], may_remove=may_remove, nonce=nonce, now=now)
+
+    @property
+    def holds_back(self) -> bool:
+        """Tell whether removals may wait for what a client that returned has yet to ask for."""
+        return bool(self._unasked)
+
+    def _still_to_ask(self, views: Views, now: float) -> frozenset[XdsType]:
+        """Return the types that a client who brings what it holds is still to ask for.
+
+        It asks for one after the other: what its routes need must not go because they are not known yet.
+        """
+        channels = self._channels
+        if self._has_returned or not any(
+            c.returns and k in _REMOVED_AFTER for k, c in channels.items()
+        ):
+            return _NOTHING
+        assert self.view is not None
+        if self._returned_at is None:
+            self._returned_at = now
+        missing = _USERS - channels.keys()
+        found = frozenset(kind for kind in missing if views.table(self.view, kind).entries)
+        if not found or now >= self._returned_at + self._ack_timeout:
+            self._has_returned, self._returned_at = True, None
+            return _NOTHING
+        return found
 
     def _endpoints_follow(
         self, before: Table | None, sent: Response, views: Views, now: float

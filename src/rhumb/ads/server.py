@@ -314,6 +314,8 @@ class AdsServer:
                 standing = stream.connection.standing(self._views)
                 if standing is Standing.SYNCED:
                     stream.behind = None  # the change was none of its business
+            if stream.connection.holds_back:
+                self._wait_for(stream)
             return None
         kind, response = found
         stream.last_push = now
@@ -322,11 +324,15 @@ class AdsServer:
             stream.told = True
             if stream.behind is not None:
                 self._observer.queued(now - stream.behind)
+        self._wait_for(stream)
+        self._observer.sent(kind, len(response.data), self._clock.monotonic() - now)
+        return response.data
+
+    def _wait_for(self, stream: Stream) -> None:
+        """Wake a stream when its client has not said in time what others wait for."""
         self._unanswered.add(stream)
         if self._sweep is None:
             self._sweep_later()
-        self._observer.sent(kind, len(response.data), self._clock.monotonic() - now)
-        return response.data
 
     def _sweep_later(self) -> None:
         delay = self._settings.ack_timeout_s / _SWEEPS

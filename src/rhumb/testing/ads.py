@@ -34,14 +34,23 @@ class Link:
     """One stream between a FakeEnvoy and the server, with a clock that the test moves."""
 
     def __init__(
-        self, views: Views, envoy: FakeEnvoy, differences: Differences | None = None
+        self,
+        views: Views,
+        envoy: FakeEnvoy,
+        differences: Differences | None = None,
+        *,
+        one_by_one: bool = False,
     ) -> None:
+        """With `one_by_one` the server speaks after each of the first requests, before it hears the next."""
         self.views = views
         self.envoy = envoy
         self.nacks: list[Nack] = []
         self.now = 1000.0
         self.bytes = 0
         self._differences = differences or Differences()
+        self._one_by_one = one_by_one
+        self._waiting: deque[Response] = deque()
+        """What the client has yet to hear."""
         self.connect()
 
     def connect(self) -> None:
@@ -55,8 +64,11 @@ class Link:
         )
         self.connection.proxy = requests.parse_node(self.envoy.node)
         self.publish(self.views)
+        self._waiting.clear()
         for request in self.envoy.connect():
             self.hear(request)
+            while self._one_by_one and (response := self.next()) is not None:
+                self._waiting.append(response)
 
     def publish(self, views: Views) -> None:
         """Serve another snapshot."""
@@ -93,7 +105,7 @@ class Link:
         In a burst the server says all it has to say before the client hears any of it, and speaks
         again after every single request: the worst order that a network allows.
         """
-        waiting: deque[Response] = deque()
+        waiting = self._waiting
         for count in range(limit):
             while (burst or not waiting) and (response := self.next()) is not None:
                 waiting.append(response)

@@ -13,6 +13,8 @@ from rhumb.testing.fake_envoy import FakeEnvoy, Request
 
 _SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService"
 _PATIENCE_S = 15.0
+_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
+"""Each client has a connection of its own, as each Envoy has."""
 
 
 class Certificate:
@@ -86,9 +88,9 @@ async def connecting(
     """Hold a stream open to a port of this machine while the block runs."""
     target = f"localhost:{port}" if certificate else f"127.0.0.1:{port}"
     channel = (
-        grpc.aio.secure_channel(target, certificate.credentials)
+        grpc.aio.secure_channel(target, certificate.credentials, _OPTIONS)
         if certificate
-        else grpc.aio.insecure_channel(target)
+        else grpc.aio.insecure_channel(target, _OPTIONS)
     )
     method = "DeltaAggregatedResources" if envoy.delta else "StreamAggregatedResources"
     nursery = Nursery("fake-envoy")

@@ -1,0 +1,85 @@
+"""A proxy comes back with what it holds, and asks for one type after the other: nothing in use is taken away."""
+
+import pytest
+
+from rhumb.snapshot.build import World
+from rhumb.testing.ads import ACK_TIMEOUT_S, Link, views_of
+from rhumb.testing.fake_envoy import CDS, RDS, VHDS, FakeEnvoy
+from rhumb.testing.world import resources, world
+
+SERVICE = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}}}
+spec:
+  hosts: [{name}.example]
+  resolution: STATIC
+  ports: [{{number: 9080, name: http, protocol: HTTP}}]
+  endpoints: [{{address: 10.0.0.7}}]
+"""
+ROUTE = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: a}}
+spec:
+  hosts: [a.example]
+  http: [{{route: [{{destination: {{host: {to}.example}}}}]}}]
+"""
+NODE = "sidecar~10.0.0.9~client-1.default~default.svc.cluster.local"
+METADATA = {"NAMESPACE": "default", "SERVICE_ACCOUNT": "default", "RHUMB_FILE_SDS": "true"}
+
+
+def mesh(to: str) -> World:
+    """Return a mesh where a's requests go to a service that is there for that alone."""
+    services = [SERVICE.format(name=name) for name in ("a", to)]
+    return world(resources(*services, ROUTE.format(to=to)))
+
+
+def cluster(name: str) -> str:
+    return f"outbound|9080||{name}.example"
+
+
+def settled(metadata: dict[str, str]) -> FakeEnvoy:
+    """Return a proxy that has all of a mesh where b gets the requests."""
+    envoy = FakeEnvoy(NODE, metadata)
+    Link(views_of(mesh("b")), envoy).settle()
+    assert cluster("b") in envoy.active
+    assert envoy.dangling() == []
+    envoy.responses.clear()
+    return envoy
+
+
+@pytest.mark.parametrize("burst", [False, True])
+@pytest.mark.parametrize("metadata", [METADATA, METADATA | {"RHUMB_VHDS": "true"}])
+def test_a_cluster_goes_after_the_routes_that_used_it(
+    metadata: dict[str, str], burst: bool
+) -> None:
+    envoy = settled(metadata)
+    link = Link(views_of(mesh("c")), envoy, one_by_one=True)
+
+    def nothing_is_lost() -> None:
+        assert envoy.dangling() == []
+
+    link.settle(nothing_is_lost, burst=burst)
+    fresh = FakeEnvoy(NODE, metadata)
+    Link(link.views, fresh).settle()
+    assert envoy.held == fresh.held
+    removals = [(kind, removed) for kind, _, removed in envoy.responses if removed]
+    assert (CDS, (cluster("b"),)) in removals
+
+
+@pytest.mark.parametrize("metadata", [METADATA, METADATA | {"RHUMB_VHDS": "true"}])
+def test_who_asks_for_no_routes_again_loses_a_cluster_in_time(metadata: dict[str, str]) -> None:
+    envoy = settled(metadata)
+    envoy._asked = [kind for kind in envoy._asked if kind not in (RDS, VHDS)]
+    link = Link(views_of(mesh("c")), envoy, one_by_one=True)
+    link.settle()
+    assert cluster("b") in envoy.held[CDS]
+    assert link.connection.holds_back
+    (until,) = link.connection.deadlines()
+    assert until == link.now + ACK_TIMEOUT_S
+    link.now = until
+    link.settle()
+    assert cluster("b") not in envoy.held[CDS]
+    assert link.connection.deadlines() == []
+    assert not link.connection.holds_back
