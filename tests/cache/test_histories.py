@@ -200,7 +200,8 @@ MAKERS: tuple[tuple[Callable[[random.Random], str], int], ...] = (
 )
 
 
-def _made(chance: random.Random) -> tuple[Resource, ...]:
+def random_resources(chance: random.Random) -> tuple[Resource, ...]:
+    """Return an object of some kind; names are few, so that they meet."""
     makers, weights = zip(*MAKERS, strict=True)
     text = chance.choices(makers, weights)[0](chance)
     found, findings = parse(text)
@@ -231,7 +232,7 @@ def _proxies() -> Iterator[Proxy]:
     yield Proxy.parse("agent~1.1.1.1~a.one~one.svc.cluster.local", {})
 
 
-def _spell(value: object) -> tuple[str, str, bytes]:
+def spell(value: object) -> tuple[str, str, bytes]:
     if isinstance(value, agent_types.AgentValue):
         return agent_types.encode(value)
     return encode(value)
@@ -265,7 +266,7 @@ class History:
         """Nothing comes that sets namespaces apart."""
         self.known = ResourceSet()
         self.world: World = empty()
-        self.encoded = Encoded(_spell)
+        self.encoded = Encoded(spell)
         self.views = Views(self.world, translator, self.encoded, _raise)
         self.proxies = list(_proxies())
         self.live: frozenset[View] = frozenset()
@@ -278,7 +279,9 @@ class History:
             if len(self.known) > 6 and self.chance.random() < 0.35:
                 removed.append(self.chance.choice(sorted(self.known)))
             else:
-                made = (r for r in _made(self.chance) if not self.is_alike or _is_for_all(r))
+                made = (
+                    r for r in random_resources(self.chance) if not self.is_alike or _is_for_all(r)
+                )
                 upserts |= {r.key: r for r in made}
         left = [key for key in removed if key not in upserts]
         self.known, changes = self.known.apply(upserts.values(), left)

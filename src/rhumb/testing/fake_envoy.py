@@ -220,7 +220,7 @@ class FakeEnvoy:
             return "; ".join(bad.values())  # all or nothing, and no word of which
         if kind is VHDS:
             # What is for a route that is not there (yet) nobody listens to.
-            known = self._apart()
+            known = self.apart()
             fresh = {n: each for n, each in fresh.items() if n.rpartition("/")[0] in known}
         if kind in self.names:
             # Answers to what it has asked for no more are let go by.
@@ -256,7 +256,7 @@ class FakeEnvoy:
                     self.warming.discard(name)  # it may have waited for endpoints as what it was
                     self.active.add(name)
 
-    def _apart(self) -> set[str]:
+    def apart(self) -> set[str]:
         """Return the route configurations whose virtual hosts come by themselves."""
         return {
             name
@@ -282,7 +282,7 @@ class FakeEnvoy:
             if wanted or RDS in self.names:
                 out += self._subscribe(RDS, wanted)
         if kind in (LDS, RDS):
-            routes = self._apart()
+            routes = self.apart()
             held = self.held.get(VHDS, {})
             self.held[VHDS] = {n: h for n, h in held.items() if n.rpartition("/")[0] in routes}
             if routes and VHDS not in self._asked:
