@@ -146,6 +146,17 @@ class Cluster(Outside):
         return missing.to_wire()
 
 
+async def _other_types() -> None:
+    made = proxy(Cluster())
+    known = await ask(made, "reviews", "TXT")
+    assert (known.rcode(), known.answer) == (dns.rcode.NOERROR, [])
+    assert (await ask(made, "gone.example.org", "TXT")).rcode() is dns.rcode.NXDOMAIN
+
+
+def test_a_name_of_the_mesh_exists_whatever_the_outside_says_of_other_types() -> None:
+    asyncio.run(_other_types())
+
+
 async def _for_envoy() -> None:
     cluster = Cluster()
     made = DnsProxy("test", cluster, search=search_domains("books", "cluster.local"))

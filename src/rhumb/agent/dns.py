@@ -118,7 +118,10 @@ class DnsProxy:
             return _wire(_answer(query, found), query, tcp=tcp)
         if found is None and self._forward is None and self._is_ours(asked.name):
             return _failure(query, dns.rcode.NXDOMAIN)
-        return await self._outside(data, query, tcp=tcp)
+        told = await self._outside(data, query, tcp=tcp)
+        if found is not None and _knows_nobody(told):
+            return _wire(_answer(query, found), query, tcp=tcp)  # the name exists, as we know better
+        return told
 
     def _is_ours(self, name: dns.name.Name) -> bool:
         return f".{name.to_text(omit_final_dot=True)}".lower().endswith(self._domain)
@@ -167,6 +170,14 @@ def _is_empty(answer: bytes | None) -> bool:
         return answer is None or not dns.message.from_wire(answer).answer
     except dns.exception.DNSException:
         return True
+
+
+def _knows_nobody(answer: bytes) -> bool:
+    """Tell whether an answer says that there is no such name."""
+    try:
+        return dns.message.from_wire(answer).rcode() == dns.rcode.NXDOMAIN
+    except dns.exception.DNSException:
+        return False
 
 
 def _answer(query: dns.message.Message, found: Found) -> dns.message.Message:

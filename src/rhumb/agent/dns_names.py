@@ -43,7 +43,7 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         for domain in self.search:
             bare = name.removesuffix(domain)
             # Short names have their one place below the domain: `db.svc.cluster.local` is nobody.
-            if bare is not name and "." in bare and not self._is_below(bare):
+            if bare != name and "." in bare and not self._is_below(bare):
                 addresses = self._at(bare)
                 if addresses is not None:
                     return Found(bare, addresses)
