@@ -120,7 +120,8 @@ class DnsProxy:
             return _failure(query, dns.rcode.NXDOMAIN)
         told = await self._outside(data, query, tcp=tcp)
         if found is not None and _knows_nobody(told):
-            return _wire(_answer(query, found), query, tcp=tcp)  # the name exists, as we know better
+            # It exists, as we know better.
+            return _wire(_answer(query, found), query, tcp=tcp)
         return told
 
     def _is_ours(self, name: dns.name.Name) -> bool:
