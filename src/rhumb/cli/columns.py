@@ -1,5 +1,6 @@
 """Tables as istioctl prints them: columns aligned, plain text, as wide as it takes."""
 
+import json
 from collections.abc import Iterable, Sequence
 
 import click
@@ -23,7 +24,5 @@ def document(value: object, output: str) -> None:
             value, Dumper=yaml.CSafeDumper, allow_unicode=True, width=120, sort_keys=False
         )
     else:
-        import json  # noqa: PLC0415
-
         text = json.dumps(value, indent=4, ensure_ascii=False)
     click.echo(text.rstrip("\n"))

@@ -11,7 +11,7 @@ from rhumb.cli.printer import Exit, say
 from rhumb.model.finding import Finding, Level
 
 
-@click.command()
+@click.command(epilog="Example: rhumb validate -f mesh/ -o json")
 @inputs.PATHS
 @click.argument("more", nargs=-1, metavar="[PATH]...")
 @click.option(
