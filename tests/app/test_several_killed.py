@@ -1,0 +1,262 @@
+"""Two control planes, processes of their own, behind one address; one is killed in the middle of a push."""
+
+import asyncio
+import contextlib
+import itertools
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from rhumb.base.tasks import Nursery
+from rhumb.testing.ads_client import connecting
+from rhumb.testing.fake_envoy import CDS, EDS, LDS, RDS, VHDS, FakeEnvoy, Request, Response
+
+SERVICE = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}}}
+spec:
+  hosts: [{name}.example]
+  resolution: STATIC
+  ports: [{{number: 9080, name: http, protocol: HTTP}}]
+  endpoints: [{{address: {address}}}]
+"""
+ROUTE = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}}}
+spec:
+  hosts: [{name}.example]
+  http: [{{route: [{{destination: {{host: {to}.example}}}}]}}]
+"""
+METADATA = {"NAMESPACE": "default", "SERVICE_ACCOUNT": "client", "RHUMB_FILE_SDS": "true"}
+KINDS = (CDS, EDS, LDS, RDS, VHDS)
+CLIENTS = 9
+ROUNDS = 2
+
+
+class Files:
+    """The configuration that both read."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir()
+        for name in ("a", "b", "old-0"):
+            self.service(name)
+        self.route("a", "old-0")
+
+    def service(self, name: str, address: str = "10.0.1.1") -> None:
+        self._put(name, SERVICE.format(name=name, address=address))
+
+    def route(self, name: str, to: str) -> None:
+        self._put(f"route-{name}", ROUTE.format(name=name, to=to))
+
+    def turn(self, number: int) -> None:
+        """Add a service, send another one's requests to it, and remove where they went before."""
+        self.service(f"old-{number + 1}", f"10.0.2.{number + 1}")
+        self.route("a", f"old-{number + 1}")
+        self.service("b", f"10.0.3.{number + 1}")
+        (self.directory / f"old-{number}.yaml").unlink()
+
+    def _put(self, name: str, text: str) -> None:
+        draft = self.directory / f".{name}"
+        draft.write_text(text)
+        draft.rename(self.directory / f"{name}.yaml")
+
+
+class Plane:
+    """One `rhumb serve` that keeps its port when it is started again."""
+
+    def __init__(self, config: Path, state: Path, log: Path) -> None:
+        self.port = 0
+        self._config, self._state, self._log = config, state, log
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        command = (
+            *(sys.executable, "-m", "rhumb", "serve", "--config", str(self._config)),
+            *("--state", str(self._state), "--address", "127.0.0.1", "--secure-port", "0"),
+            *("--xds-port", str(self.port), "--monitoring-port", "0", "--log-format", "json"),
+        )
+        with self._log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(*command, stderr=log)
+        async with asyncio.timeout(20):
+            while not self._is_ready():
+                assert self._process.returncode is None, self._log.read_text()
+                await asyncio.sleep(0.02)
+
+    def _is_ready(self) -> bool:
+        for line in self._log.read_bytes().splitlines():
+            with contextlib.suppress(msgspec.DecodeError):  # it may be half written
+                said = msgspec.json.decode(line)
+                if said["msg"] == "ready":
+                    self.port = said["xds"]
+                    return True
+        return False
+
+    async def kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGKILL)
+            await self._process.wait()
+
+
+class Address:
+    """One address: each connection goes to the next control plane that takes it."""
+
+    def __init__(self, planes: Sequence[Plane]) -> None:
+        self.port = 0
+        self._turns = itertools.count()
+        self._planes = planes
+        self._nursery = Nursery("address")
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield
+        finally:
+            server.close()
+            await self._nursery.close()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first = next(self._turns)
+        for number in range(len(self._planes)):
+            port = self._planes[(first + number) % len(self._planes)].port
+            with contextlib.suppress(OSError):
+                inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+                self._nursery.start("there", _pump(reader, inner_writer))
+                self._nursery.start("back", _pump(inner_reader, writer))
+                return
+        writer.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+    finally:
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def two(tmp_path: Path) -> AsyncIterator[tuple[list[Plane], Address, Files]]:
+    """Run two over one configuration and one state."""
+    files = Files(tmp_path / "config")
+    planes = [Plane(files.directory, tmp_path / "state", tmp_path / f"log{n}") for n in range(2)]
+    address = Address(planes)
+    try:
+        for plane in planes:
+            await plane.start()
+        async with address.open():
+            yield planes, address, files
+    finally:
+        for plane in planes:
+            await plane.kill()
+
+
+class Client(FakeEnvoy):
+    """A proxy that calls back whenever it hears something."""
+
+    def __init__(self, number: int, heard: Callable[[], None] = lambda: None) -> None:
+        node = f"sidecar~10.0.0.{number}~client-{number}.default~default.svc.cluster.local"
+        apart, delta = number % 3 == 0, number % 3 != 1
+        super().__init__(node, METADATA | ({"RHUMB_VHDS": "true"} if apart else {}), delta=delta)
+        self.heard = heard
+        self.dangled: list[str] = []
+        """Routes to nowhere that it ever had."""
+
+    def receive(self, response: Response) -> list[Request]:
+        requests = super().receive(response)
+        if self.delta:
+            # Who returns with a full state does not say what it holds: what is gone meanwhile goes at once.
+            self.dangled += self.dangling()
+        self.heard()
+        return requests
+
+    @property
+    def state(self) -> list[dict[str, bytes]]:
+        """Return what it holds and asked for: a full state may bring more, which Envoy ignores."""
+        return [
+            {n: t for n, t in self.texts(kind).items() if n in self.names.get(kind, {n})}
+            for kind in KINDS
+        ]
+
+    def sends_to(self, name: str) -> bool:
+        return f"||{name}.example".encode() in b"".join(
+            b"".join(t.values()) for t in self.state[3:]
+        )
+
+
+async def _stay(envoy: FakeEnvoy, address: Address) -> None:
+    """Hold a stream; when it ends, come again with what is held."""
+    while True:
+        async with connecting(envoy, address.port) as link:
+            while link.error is None:
+                with contextlib.suppress(TimeoutError):
+                    await link.ended()
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            if is_so():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def _newcomer(number: int, plane: Plane, turn: int) -> list[dict[str, bytes]]:
+    """Return what a client has that comes with nothing, once all of a turn has been read."""
+    fresh = Client(number)
+
+    def is_there(_: FakeEnvoy) -> bool:
+        gone = f"old-{turn}.example" not in repr(fresh.state)
+        return gone and fresh.sends_to(f"old-{turn + 1}") and not fresh.warming
+
+    async with connecting(fresh, plane.port) as link:
+        await link.wait(is_there)
+        return fresh.state
+
+
+async def _is_as_new(client: Client, plane: Plane, turn: int) -> None:
+    number = int(client.node.id.split("~")[1].rpartition(".")[2])
+    wanted = await _newcomer(number, plane, turn)
+    await _until(lambda: client.state == wanted)
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_one_that_is_killed_in_a_push_leaves_its_proxies_to_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: int
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # for those that are killed
+
+    async def scenario() -> None:
+        heard = asyncio.Event()
+        clients = [Client(number, heard.set) for number in range(1, CLIENTS + 1)]
+        nursery = Nursery("test")
+        async with two(tmp_path) as (planes, address, files):
+            try:
+                for client in clients:
+                    nursery.start("client", _stay(client, address))
+                await _until(lambda: all(c.sends_to("old-0") and not c.warming for c in clients))
+                for turn in range(ROUNDS):
+                    killed = planes[(victim + turn) % 2]
+                    left = planes[(victim + turn + 1) % 2]
+                    heard.clear()
+                    files.turn(turn)
+                    await heard.wait()  # the first of them: the others are still to come
+                    await killed.kill()
+                    for client in clients:
+                        await _is_as_new(client, left, turn)
+                    assert [c.dangled for c in clients] == [[]] * CLIENTS
+                    await killed.start()
+            finally:
+                await nursery.close()
+
+    asyncio.run(scenario())
