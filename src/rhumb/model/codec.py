@@ -69,9 +69,7 @@ class Reader:
             for tree in trees(_unicode(text)):
                 yield from strays.counted(self._document(tree, file, namespace))
         except YamlError as error:
-            place = Location(file, error.line)
-            finding = Finding(level=Level.ERROR, message=str(error), fix=error.fix, location=place)
-            yield Document(location=place, findings=(finding,), broken=True)
+            yield _broken(error, file)
 
     def read_mesh_config(
         self, text: str | bytes, file: str = "", *, namespace: str = "istio-system"
@@ -87,9 +85,7 @@ class Reader:
                 else:
                     yield self._mesh(tree, Location(file, tree.line), namespace)
         except YamlError as error:
-            place = Location(file, error.line)
-            finding = Finding(level=Level.ERROR, message=str(error), fix=error.fix, location=place)
-            yield Document(location=place, findings=(finding,), broken=True)
+            yield _broken(error, file)
 
     def _document(self, tree: Tree, file: str, namespace: str) -> Iterator[Document]:
         items = list(_items(tree.root, tree.line))
@@ -135,11 +131,7 @@ class Reader:
         if info.has_spec:
             body, path = root.get("spec"), "spec"
             problems += [
-                Problem(
-                    k,
-                    f'unknown field "{k}"',
-                    _place_of(k),
-                )
+                Problem(k, f'unknown field "{k}"', _place_of(k))
                 for k in itertools.islice(root, MAX_PROBLEMS)
                 if k != "spec" and k not in _SPEC_LESS
             ]
@@ -259,6 +251,12 @@ def make(
         digest=_digest(meta, spec),
         status=status,
     )
+
+
+def _broken(error: YamlError, file: str) -> Document:
+    place = Location(file, error.line)
+    finding = Finding(level=Level.ERROR, message=str(error), fix=error.fix, location=place)
+    return Document(location=place, findings=(finding,), broken=True)
 
 
 def _unicode(text: str | bytes) -> str:
