@@ -182,6 +182,31 @@ def test_who_moves_with_its_versions_gets_nothing_again(
     asyncio.run(scenario())
 
 
+def test_who_asks_for_full_states_gets_the_same_ones_again(files: Files, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        envoy = client(delta=False)
+        async with two(files, tmp_path / "state") as (one, other):
+            async with connecting(envoy, one.ports.xds) as link:
+                await link.wait(is_complete)
+                await settled(one, link, envoy)
+            before = texts(envoy)
+            for up in (other, one):
+                envoy.responses.clear()
+                async with connecting(envoy, up.ports.xds) as link:
+                    await link.wait(lambda e: len(e.responses) == len(KINDS) - 1)
+                    await settled(up, link, envoy)
+                    assert texts(envoy) == before
+                    assert not any(removed for _, _, removed in envoy.responses)
+            files.write("b", "someone")
+            async with connecting(envoy, other.ports.xds) as link:
+                await link.wait(has_user("someone"))
+                await settled(other, link, envoy)
+            assert texts(envoy).keys() == before.keys()
+            assert envoy.rejected == []
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("apart", [True, False])
 def test_who_moves_while_something_changes_gets_that(
     files: Files, tmp_path: Path, apart: bool
@@ -213,7 +238,7 @@ def test_an_answer_to_the_other_one_is_stale(files: Files, tmp_path: Path) -> No
 
                 def listen(response: discovery.DeltaDiscoveryResponse) -> list[Request]:
                     requests = receive(response)
-                    said[XdsType(response.type_url)] = requests[0]
+                    said.update((XdsType(r.type_url), r) for r in requests if r.response_nonce)
                     return requests
 
                 envoy.receive = listen  # type: ignore[method-assign,assignment]
