@@ -112,6 +112,8 @@ UNPRIVILEGED = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 needs_namespaces = pytest.mark.skipif(
     bool(linux.reason_without_namespaces()), reason=linux.reason_without_namespaces()
 )
+WHOLE_MESH = (pytest.mark.e2e, pytest.mark.netns, needs_namespaces)
+"""Marks of tests that start one."""
 
 
 class Mesh:

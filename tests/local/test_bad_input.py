@@ -7,16 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.local.mesh import ROUTES, Load, Mesh, needs_namespaces, until
+from tests.local.mesh import ROUTES, WHOLE_MESH, Load, Mesh, until
 
 from rhumb.local import control
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.netns,
-    pytest.mark.timeout(60),
-    needs_namespaces,
-]
+pytestmark = [*WHOLE_MESH, pytest.mark.timeout(60)]
 
 ROUTE = """
 apiVersion: networking.istio.io/v1

@@ -7,14 +7,9 @@ from pathlib import Path
 
 import pytest
 from tests.agent.test_binary import ALIEN
-from tests.local.mesh import Json, Load, Mesh, needs_namespaces, until
+from tests.local.mesh import WHOLE_MESH, Json, Load, Mesh, until
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.netns,
-    pytest.mark.timeout(60),
-    needs_namespaces,
-]
+pytestmark = [*WHOLE_MESH, pytest.mark.timeout(60)]
 
 SERVICES = """
 services:

@@ -4,14 +4,9 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from tests.local.mesh import ROUTES, Load, Mesh, needs_namespaces, until
+from tests.local.mesh import ROUTES, WHOLE_MESH, Load, Mesh, until
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.netns,
-    pytest.mark.timeout(60),
-    needs_namespaces,
-]
+pytestmark = [*WHOLE_MESH, pytest.mark.timeout(60)]
 
 
 @pytest.fixture

@@ -4,14 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.local.mesh import Load, Mesh, needs_namespaces, until
+from tests.local.mesh import WHOLE_MESH, Load, Mesh, until
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.netns,
-    pytest.mark.timeout(120),
-    needs_namespaces,
-]
+pytestmark = [*WHOLE_MESH, pytest.mark.timeout(120)]
 
 LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
 

@@ -7,14 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.local.mesh import Mesh, needs_namespaces, until
+from tests.local.mesh import WHOLE_MESH, Mesh, until
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.netns,
-    pytest.mark.timeout(60),
-    needs_namespaces,
-]
+pytestmark = [*WHOLE_MESH, pytest.mark.timeout(60)]
 
 
 @pytest.fixture(scope="module")

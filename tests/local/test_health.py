@@ -3,14 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.local.mesh import Load, Mesh, needs_namespaces, until
+from tests.local.mesh import WHOLE_MESH, Load, Mesh, until
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.netns,
-    pytest.mark.timeout(90),
-    needs_namespaces,
-]
+pytestmark = [*WHOLE_MESH, pytest.mark.timeout(90)]
 
 HTTP = "probe: {httpGet: {path: /health, port: 8000}, periodSeconds: 1, failureThreshold: 1}"
 # As the program runs: in its directory, with its variables.

@@ -10,17 +10,12 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from tests.local.mesh import Load, Mesh, free_port, needs_namespaces, until
+from tests.local.mesh import WHOLE_MESH, Load, Mesh, free_port, until
 
 from rhumb.local.ground import Plane
 from rhumb.local.hearing import heard
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.netns,
-    pytest.mark.timeout(90),
-    needs_namespaces,
-]
+pytestmark = [*WHOLE_MESH, pytest.mark.timeout(90)]
 
 ROUTES = """
 apiVersion: networking.istio.io/v1

@@ -8,14 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.local.mesh import UNPRIVILEGED, Load, Mesh, needs_namespaces, until
+from tests.local.mesh import UNPRIVILEGED, WHOLE_MESH, Load, Mesh, until
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.netns,
-    pytest.mark.timeout(60),
-    needs_namespaces,
-]
+pytestmark = [*WHOLE_MESH, pytest.mark.timeout(60)]
 
 
 @pytest.fixture(scope="module")

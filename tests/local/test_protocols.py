@@ -7,14 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.local.mesh import Json, Mesh, needs_namespaces, until
+from tests.local.mesh import WHOLE_MESH, Json, Mesh, until
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.netns,
-    pytest.mark.timeout(90),
-    needs_namespaces,
-]
+pytestmark = [*WHOLE_MESH, pytest.mark.timeout(90)]
 
 SECURE = "secure.example.com"
 SPEAKERS = Path(__file__).with_name("speakers.py")

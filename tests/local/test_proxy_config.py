@@ -4,14 +4,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from tests.local.mesh import Mesh, needs_namespaces
+from tests.local.mesh import WHOLE_MESH, Mesh
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.netns,
-    pytest.mark.timeout(60),
-    needs_namespaces,
-]
+pytestmark = [*WHOLE_MESH, pytest.mark.timeout(60)]
 
 
 @pytest.fixture(scope="module")

@@ -4,20 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.local.mesh import needs_namespaces
+from tests.local.mesh import WHOLE_MESH
 
 from rhumb.local.check import run
 from rhumb.local.check.bench import Bench
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples" / "bookinfo"
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.netns,
-    pytest.mark.envoy,
-    pytest.mark.timeout(90),
-    needs_namespaces,
-]
+pytestmark = [*WHOLE_MESH, pytest.mark.envoy, pytest.mark.timeout(90)]
 
 
 @pytest.fixture(scope="module")

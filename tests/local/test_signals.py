@@ -10,14 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.local.mesh import Load, Mesh, free_port, needs_namespaces, until
+from tests.local.mesh import WHOLE_MESH, Load, Mesh, free_port, until
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.netns,
-    pytest.mark.timeout(60),
-    needs_namespaces,
-]
+pytestmark = [*WHOLE_MESH, pytest.mark.timeout(60)]
 
 SIGNALS = pytest.mark.parametrize(
     "number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name

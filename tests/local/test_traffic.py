@@ -9,16 +9,11 @@ from pathlib import Path
 
 import pytest
 from tests.local.certificates import Authority, identities, secret
-from tests.local.mesh import Json, needs_namespaces, until
+from tests.local.mesh import WHOLE_MESH, Json, until
 from tests.local.outsider import outside
 from tests.local.routed import Answer, Routed, over
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.netns,
-    pytest.mark.timeout(90),
-    needs_namespaces,
-]
+pytestmark = [*WHOLE_MESH, pytest.mark.timeout(90)]
 
 OUTSIDE = Path(__file__).with_name("traffic_outside.yaml")
 

@@ -4,14 +4,9 @@ import signal
 import subprocess
 
 import pytest
-from tests.local.mesh import Mesh, needs_namespaces, until
+from tests.local.mesh import WHOLE_MESH, Mesh, until
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.netns,
-    pytest.mark.timeout(60),
-    needs_namespaces,
-]
+pytestmark = [*WHOLE_MESH, pytest.mark.timeout(60)]
 
 
 @pytest.mark.parametrize("capture", ["redirect", "none"])
