@@ -169,15 +169,24 @@ def _gateway(chance: random.Random) -> str:
     return _meta("Gateway", "g", "one") + f"spec: {{selector: {{app: a}}, servers: [{server}]}}\n"
 
 
+PATCHES = (
+    "{{applyTo: CLUSTER, match: {{context: {side}}},"
+    " patch: {{operation: MERGE, value: {{per_connection_buffer_limit_bytes: {limit}}}}}}}",
+    "{{applyTo: HTTP_FILTER, match: {{context: {side}}}, patch: {{operation: INSERT_FIRST,"
+    " value: {{name: lua{limit}, typed_config:"
+    " {{'@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua}}}}}}}}",
+    "{{applyTo: VIRTUAL_HOST, match: {{context: {side}}},"
+    " patch: {{operation: MERGE, value: {{per_request_buffer_limit_bytes: {limit}}}}}}}",
+)
+
+
 def _envoy_filter(chance: random.Random) -> str:
     selector = chance.choice(("", "  workloadSelector: {labels: {app: a}}\n"))
-    limit = chance.randrange(1, 3)
+    side = chance.choice(("SIDECAR_OUTBOUND", "SIDECAR_INBOUND", "ANY"))
+    patch = chance.choice(PATCHES).format(side=side, limit=chance.randrange(1, 3))
     return (
         _meta("EnvoyFilter", "f", chance.choice(NAMESPACES), "networking.istio.io/v1alpha3")
-        + "spec:\n"
-        + selector
-        + "  configPatches:\n  - applyTo: CLUSTER\n    match: {context: SIDECAR_OUTBOUND}\n"
-        + f"    patch: {{operation: MERGE, value: {{per_connection_buffer_limit_bytes: {limit}}}}}\n"
+        + f"spec:\n{selector}  configPatches: [{patch}]\n"
     )
 
 
@@ -195,7 +204,7 @@ MAKERS: tuple[tuple[Callable[[random.Random], str], int], ...] = (
     (_sidecar, 1),
     (_peers, 1),
     (_gateway, 1),
-    (_envoy_filter, 1),
+    (_envoy_filter, 2),
     (_mesh, 1),
 )
 

@@ -126,3 +126,29 @@ spec: {egress: [{hosts: ["*/*"]}]}
     assert not is_public(found, "a")
     assert is_public(found, "b")
     assert not is_public(world(sidecar.replace("namespace: a", "namespace: istio-system")), "b")
+
+
+def test_labels_count_where_they_are_selected_as_they_are() -> None:
+    selecting = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: some, namespace: a}
+spec: {workloadSelector: {labels: {app: x}}, egress: [{hosts: ["./*"]}]}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: some, namespace: a}
+spec: {selector: {matchLabels: {version: v1}}, mtls: {mode: STRICT}}
+"""
+    failover = rule(
+        "host: one, trafficPolicy: {loadBalancer: {localityLbSetting: {failoverPriority: [rack]}},"
+        " outlierDetection: {}}"
+    )
+    found = world(selecting, failover)
+
+    def kept(**labels: str) -> dict[str, str]:
+        view = View(role=Role.SIDECAR, namespace="a", labels=tuple(sorted(labels.items())))
+        return dict(found.common(view).labels)
+
+    assert kept(app="x", version="v1", rack="1") == {"app": "x", "rack": "1"}
+    assert kept(app="y", version="v1", rack="2") == {"rack": "2"}

@@ -4,7 +4,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from rhumb.model.endpoint import Labels
-from rhumb.model.kinds.envoy_filter import ConfigPatch, EnvoyFilter, PatchContext, ProxyMatch
+from rhumb.model.kinds.envoy_filter import (
+    ApplyTo,
+    ConfigPatch,
+    EnvoyFilter,
+    PatchContext,
+    ProxyMatch,
+)
 from rhumb.model.proxy import Proxy, Role
 from rhumb.model.resource import Resource
 from rhumb.registry.workloads import pairs, selects
@@ -15,6 +21,7 @@ LONGEST_VERSION = 1024
 
 _GATEWAY_GROUP = "gateway.networking.k8s.io"
 _GATEWAY_LABEL = "gateway.networking.k8s.io/gateway-name"
+_ROUTES = (ApplyTo.ROUTE_CONFIGURATION, ApplyTo.VIRTUAL_HOST, ApplyTo.HTTP_ROUTE)
 _OF_ROLE = {
     Role.SIDECAR: (
         PatchContext.ANY,
@@ -48,7 +55,13 @@ class EnvoyFilters:
             found += self._by_namespace.get(namespace, ())
         contexts = _OF_ROLE.get(_proxied(view, proxy), ())
         return tuple(
-            PatchRef(resource.meta.namespace, resource.meta.name, at)
+            PatchRef(
+                namespace=resource.meta.namespace,
+                name=resource.meta.name,
+                index=at,
+                is_inbound=_context(patch) is PatchContext.SIDECAR_INBOUND,
+                is_of_routes=patch.apply_to in _ROUTES,
+            )
             for resource in sorted(found, key=self._order)
             if _is_selected(_spec(resource), resource, view)
             for at, patch in enumerate(_spec(resource).config_patches)

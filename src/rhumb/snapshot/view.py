@@ -59,6 +59,10 @@ class PatchRef(msgspec.Struct, frozen=True):
     name: str
     index: int
     """In `spec.configPatches`."""
+    is_inbound: bool = False
+    """It is for the side that serves alone: nothing that is about others is touched."""
+    is_of_routes: bool = False
+    """It changes route configurations, or what is in them."""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):

@@ -24,7 +24,9 @@ Units = Iterator[tuple[str, tuple[HostOfRoute, ...]]]
 
 def takes_hosts_apart(view: View) -> bool:
     """Tell whether virtual hosts are resources of their own: where the client can, and no patch is on them."""
-    return view.capabilities.vhds and view.role is Role.SIDECAR and not view.patches
+    if not view.capabilities.vhds or view.role is not Role.SIDECAR:
+        return False
+    return not any(patch.is_of_routes and not patch.is_inbound for patch in view.patches)
 
 
 def configurations(seen: Perspective, memory: Memory) -> Iterator[RouteConfiguration]:
