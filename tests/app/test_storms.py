@@ -24,6 +24,7 @@ from rhumb.snapshot.view import whole
 from rhumb.testing.clock import FakeClock
 from rhumb.testing.control_plane import settings
 from rhumb.testing.fake_envoy import CDS, EDS, LDS, RDS, VHDS, FakeEnvoy
+from rhumb.testing.world import resources
 from rhumb.translate import proxy as translator
 from rhumb.xds.types import XdsType
 
@@ -224,3 +225,30 @@ async def _weather(storm: Storm) -> None:
         client.disconnect()
     assert not storm.plane.ads.served, "a stream that ended is still served"
     storm.plane.ads.close()
+
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: a}
+spec: {clusterIP: 10.0.0.1, selector: {app: a}, ports: [{name: http, port: %d}]}
+"""
+WORKLOAD = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: a}
+spec: {address: 1.1.1.%d, labels: {app: a}}
+"""
+
+
+def test_what_came_in_one_lane_and_was_pushed_by_the_other_goes_again(tmp_path: Path) -> None:
+    plane = ControlPlane(settings(tmp_path, tmp_path), FakeClock())
+    plane.store.subscribe(plane._changed)
+    (workload,) = resources(WORKLOAD % 1)
+    plane.store.apply("files", (*resources(SERVICE % 80), workload))
+    plane.store.apply("files", resources(WORKLOAD % 2))
+    plane._push_endpoints(0.0)
+    plane.store.apply("files", resources(SERVICE % 81), (workload.key,))
+    plane._push(0.0)
+    assert not plane.world.catalog.endpoints
+    assert not plane._pending

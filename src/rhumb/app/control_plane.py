@@ -35,7 +35,7 @@ from rhumb.cache.views import Failure, Named, Views
 from rhumb.encode.dispatch import encode, host_bytes, left_out
 from rhumb.model.finding import Finding, Level
 from rhumb.model.proxy import Proxy, Role
-from rhumb.model.resource import Changes, ResourceSet
+from rhumb.model.resource import Changes, Key, ResourceSet
 from rhumb.snapshot.affects import Impact, split
 from rhumb.snapshot.build import World, build, empty
 from rhumb.snapshot.snapshot import Snapshot
@@ -89,8 +89,9 @@ class ControlPlane:
         self.metrics.watch(self.pages)
         self.debounce = Debounce(settings.debounce, self.clock, self._push)
         self.overtaking = Debounce(settings.debounce, self.clock, self._push_endpoints)
-        self._pending = Changes()
-        self._moving = Changes()
+        self._pending: set[Key] = set()
+        """Objects to look at: what came and went in one lane may have been pushed by the other meanwhile."""
+        self._moving: set[Key] = set()
         """Of endpoints alone: they do not wait for what is larger."""
         self._told: tuple[Finding, ...] = ()
 
@@ -100,22 +101,21 @@ class ControlPlane:
         """Take what differs in the store; a push follows."""
         moving, rest = split(changes)
         if moving:
-            self._moving = self._moving.then(moving)
+            self._moving |= moving.keys
             self.overtaking.changed()
         if rest:
-            self._pending = self._pending.then(rest)
+            self._pending |= rest.keys
             self.debounce.changed()
 
     def _push(self, since: float) -> None:
         """Push everything that differs."""
-        # Either may have come first: what counts is which objects to look at.
-        changes = Changes(changed=self._pending.keys | self._moving.keys)
-        self._pending = self._moving = Changes()
+        changes = Changes(changed=frozenset(self._pending | self._moving))
+        self._pending, self._moving = set(), set()
         self._publish(self.store.resources, changes, since)
 
     def _push_endpoints(self, since: float) -> None:
         """Push where workloads are, and leave what else waits for its own time."""
-        keys, self._moving = self._moving.keys, Changes()
+        keys, self._moving = self._moving, set()
         known = self.store.resources
         resources, changes = self.world.resources.apply(
             [known[key] for key in keys if key in known], [key for key in keys if key not in known]
@@ -233,7 +233,7 @@ class ControlPlane:
         self.files.load()
         self.registration.load()
         # What is there at the start is pushed at once, and is no change that others would wait for.
-        self._pending = Changes(added=frozenset(self.store.resources))
+        self._pending = set(self.store.resources)
         self._push(self.clock.monotonic())
         self.store.subscribe(self._changed)
         self.store.subscribe(self.registration.groups_changed)
