@@ -32,7 +32,7 @@ def declared(text: str) -> Protocol:
 
 
 def of_service_port(number: int, name: str, transport: str, app_protocol: str) -> Protocol:
-    """Return the protocol of a Kubernetes Service port (istio-api: protocol selection).
+    """Return the protocol of a Kubernetes Service port (Istio: protocol selection).
 
     An application protocol takes the place of the name, also one that is not known: then it is sniffed.
     """
