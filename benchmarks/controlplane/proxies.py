@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+import msgspec
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import Node
 from envoy.config.listener.v3.listener_pb2 import Listener
@@ -95,6 +96,18 @@ _NEXT = {CDS: EDS, LDS: RDS, RDS: VHDS}
 """What a type's resources refer to; virtual hosts are asked for once, without names."""
 
 
+class Holding(msgspec.Struct, frozen=True):
+    """What a proxy has of an earlier stream."""
+
+    versions: Mapping[str, Mapping[str, str]] = {}
+    """Type to name to version."""
+    names: Mapping[str, frozenset[str]] = {}
+    """What it asks for by name, by type; it may not have got all of it."""
+
+
+NEWCOMER = Holding()
+
+
 class Proxy:
     """One stream on a connection of its own."""
 
@@ -103,22 +116,28 @@ class Proxy:
         target: str,
         who: Node,
         names: Names,
-        brings: Mapping[str, Mapping[str, str]] | None = None,
+        brings: Holding,
     ) -> None:
-        """Take what it holds from an earlier stream: type to name to version."""
+        """Take who it is, and what it holds."""
         self.ready = asyncio.Event()
         """It holds its whole configuration."""
         self.heard: Callable[[bytes], None] = lambda _raw: None
         self.responses = 0
         self.bytes = 0
-        self.held: dict[str, dict[str, str]] = {k: dict(v) for k, v in (brings or {}).items()}
+        self.held: dict[str, dict[str, str]] = {k: dict(v) for k, v in brings.versions.items()}
         """Type to name to version."""
         self._target = target
         self._node = who
         self._names = names
         self._asked: dict[str, set[str]] = {}
-        self._waiting = {CDS, LDS} if not brings else set()
-        self._brings = brings or {}
+        self._waiting = {CDS, LDS} if not brings.versions else set()
+        self._brings = brings
+
+    @property
+    def holding(self) -> Holding:
+        """Return what it has to bring to another stream."""
+        versions = {kind: dict(names) for kind, names in self.held.items()}
+        return Holding(versions, {kind: frozenset(each) for kind, each in self._asked.items()})
 
     async def run(self) -> None:
         """Hold the stream until cancelled, or until there is no server any more."""
@@ -133,11 +152,10 @@ class Proxy:
             method = channel.stream_stream(METHOD, _raw, _raw)
             call = method()
             await self._subscribe(call, CDS, (), self._node)
-            for kind, names in self._brings.items():
+            for kind, names in self._brings.names.items():
                 if kind != CDS:
-                    by_name = kind in (EDS, RDS)
-                    await self._subscribe(call, kind, tuple(names) if by_name else ())
-            if self._brings:
+                    await self._subscribe(call, kind, tuple(names))
+            if self._brings.versions:
                 self.ready.set()
             async for raw in call:
                 await self._receive(call, raw)
@@ -150,7 +168,7 @@ class Proxy:
         if known is not None and not fresh:
             return
         self._asked.setdefault(kind, set()).update(fresh)
-        brought = self._brings.get(kind) if known is None else None
+        brought = self._brings.versions.get(kind) if known is None else None
         request = DeltaDiscoveryRequest(
             type_url=kind,
             resource_names_subscribe=fresh,
@@ -192,11 +210,11 @@ async def connected(
     nodes: Sequence[Node],
     *,
     at_once: int = 50,
-    brings: Sequence[Mapping[str, Mapping[str, str]]] | None = None,
+    brings: Sequence[Holding] = (),
 ) -> AsyncIterator[list[Proxy]]:
     """Hold the streams of many proxies, all with their whole configuration, while the block runs."""
     names = Names()
-    earlier = brings or [{}] * len(nodes)
+    earlier = brings or [NEWCOMER] * len(nodes)
     proxies = [Proxy(target, who, names, has) for who, has in zip(nodes, earlier, strict=True)]
     starting = asyncio.Semaphore(at_once)
     async with asyncio.TaskGroup() as group:

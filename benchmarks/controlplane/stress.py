@@ -15,7 +15,17 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Delt
 from benchmarks.controlplane import servers
 from benchmarks.controlplane.changes import change, quiet
 from benchmarks.controlplane.mesh import Mesh, replace
-from benchmarks.controlplane.proxies import CDS, METHOD, Call, Proxy, connected, node, raw_streams
+from benchmarks.controlplane.proxies import (
+    CDS,
+    METHOD,
+    NEWCOMER,
+    Call,
+    Holding,
+    Proxy,
+    connected,
+    node,
+    raw_streams,
+)
 from benchmarks.controlplane.servers import Server
 from benchmarks.report import Report, Row
 
@@ -67,16 +77,16 @@ async def _idle(mesh: Mesh, server: Server, count: int) -> list[Row]:
         # As many again of the same kind: what is shared is there already.
         async with connected(server.target, nodes) as more:
             await quiet(more)
-            held = (server.rss_mib - memory) * 1024 / count
+            each = (server.rss_mib - memory) * 1024 / count
             sizes = [p.bytes // max(p.responses, 1) for p in more]
             bare = await _bare(count, more[0].responses, sum(sizes) // count)
-        versions = [{kind: dict(names) for kind, names in p.held.items()} for p in proxies]
+        held = [proxy.holding for proxy in proxies]
     cpu = server.cpu_ms
-    async with connected(server.target, nodes, brings=versions) as proxies:
+    async with connected(server.target, nodes, brings=held) as proxies:
         again = server.cpu_ms - cpu
         sent = sum(p.bytes for p in proxies)
     return [
-        Row(what="an idle proxy", value=held, unit="KiB", peer="bare stream", ratio=held / bare),
+        Row(what="an idle proxy", value=each, unit="KiB", peer="bare stream", ratio=each / bare),
         Row(what="a proxy connects", value=first / count, unit="ms CPU"),
         Row(
             what="a proxy returns, nothing new",
@@ -251,14 +261,14 @@ async def _greedy(target: str, who: Node) -> None:
 
 def _killed(mesh: Mesh, config: Path, state: Path, kills: int, chance: random.Random) -> list[Row]:
     """Kill the control plane at a random moment of a push; whoever returns has what a newcomer gets."""
-    held: dict[str, dict[str, str]] = {}
+    held = NEWCOMER
     wrong = 0
     for number in range(kills):
         with servers.control_plane(config, state) as server:
             held = asyncio.run(_cut(mesh, config, server, held, number, chance))
         with servers.control_plane(config, state) as server:
             held, fresh = asyncio.run(_back(mesh, server, held))
-            wrong += held != fresh
+            wrong += held.versions != fresh.versions
     return [Row(what=f"{kills} kills: wrong afterwards", value=wrong, at_most=0)]
 
 
@@ -266,30 +276,27 @@ async def _cut(
     mesh: Mesh,
     config: Path,
     server: Server,
-    held: dict[str, dict[str, str]],
+    held: Holding,
     number: int,
     chance: random.Random,
-) -> dict[str, dict[str, str]]:
-    brings = [held] if held else None
-    async with connected(server.target, [node(mesh, 0)], brings=brings) as (proxy,):
+) -> Holding:
+    async with connected(server.target, [node(mesh, 0)], brings=[held]) as (proxy,):
         added = mesh.services + number * mesh.namespaces
         replace(config / f"svc-{added}.yaml", mesh.service(added))
         replace(config / "routes-0.yaml", mesh.routes(0, f"killed-{number}"))
         await asyncio.sleep(chance.random() * 0.05)
         server.process.kill()
         await asyncio.sleep(0.1)
-        return {kind: dict(names) for kind, names in proxy.held.items()}
+        return proxy.holding
 
 
-async def _back(
-    mesh: Mesh, server: Server, held: dict[str, dict[str, str]]
-) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+async def _back(mesh: Mesh, server: Server, held: Holding) -> tuple[Holding, Holding]:
     who = [node(mesh, 0)]
     async with connected(server.target, who, brings=[held]) as (proxy,):
         await quiet([proxy])
         async with connected(server.target, who) as (fresh,):
             await quiet([fresh])
-            return proxy.held, fresh.held
+            return proxy.holding, fresh.holding
 
 
 def _broken(mesh: Mesh, config: Path, state: Path) -> list[Row]:
