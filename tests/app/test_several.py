@@ -15,6 +15,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2 as endpoint
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 
 from rhumb.base.clock import SystemClock
+from rhumb.ca.authority import make_root
 from rhumb.ca.sign import Names, sign
 from rhumb.identity.authenticate import UnauthenticatedError
 from rhumb.identity.spiffe import SpiffeId
@@ -296,6 +297,31 @@ def test_a_certificate_of_one_opens_the_door_of_the_other(files: Files, tmp_path
     async def scenario() -> None:
         envoy = client()
         async with two(files, tmp_path / "state") as (one, other):
+            async with connecting(envoy, one.ports.secure, certificate(one)) as link:
+                await link.wait(is_complete)
+                await settled(one, link, envoy)
+            envoy.responses.clear()
+            async with connecting(envoy, other.ports.secure, certificate(one)) as link:
+                await settled(other, link, envoy)
+            assert envoy.responses == []
+
+    asyncio.run(scenario())
+
+
+def test_a_ca_that_is_given_to_all_needs_no_common_state(files: Files, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        envoy = client()
+        given = tmp_path / "cacerts"
+        given.mkdir()
+        root = make_root(organization="given", now=SystemClock().now(), life=timedelta(days=1))
+        for name, text in root.files().items():
+            (given / name).write_text(text)
+        wanted = [settings(files.directory, tmp_path / f"state-{n}") for n in range(2)]
+        first, second = (
+            msgspec.structs.replace(w, ca=msgspec.structs.replace(w.ca, cacerts=given))
+            for w in wanted
+        )
+        async with running(first) as one, running(second) as other:
             async with connecting(envoy, one.ports.secure, certificate(one)) as link:
                 await link.wait(is_complete)
                 await settled(one, link, envoy)

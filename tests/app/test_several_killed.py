@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-import itertools
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from tests.app.one_address import Address
 
 from rhumb.base.tasks import Nursery
 from rhumb.testing.ads_client import connecting
@@ -104,53 +104,12 @@ class Plane:
             await self._process.wait()
 
 
-class Address:
-    """One address: each connection goes to the next control plane that takes it."""
-
-    def __init__(self, planes: Sequence[Plane]) -> None:
-        self.port = 0
-        self._turns = itertools.count()
-        self._planes = planes
-        self._nursery = Nursery("address")
-
-    @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield
-        finally:
-            server.close()
-            await self._nursery.close()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        first = next(self._turns)
-        for number in range(len(self._planes)):
-            port = self._planes[(first + number) % len(self._planes)].port
-            with contextlib.suppress(OSError):
-                inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
-                self._nursery.start("there", _pump(reader, inner_writer))
-                self._nursery.start("back", _pump(inner_reader, writer))
-                return
-        writer.close()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(1 << 16):
-                writer.write(data)
-                await writer.drain()
-    finally:
-        writer.close()
-
-
 @contextlib.asynccontextmanager
 async def two(tmp_path: Path) -> AsyncIterator[tuple[list[Plane], Address, Files]]:
     """Run two over one configuration and one state."""
     files = Files(tmp_path / "config")
     planes = [Plane(files.directory, tmp_path / "state", tmp_path / f"log{n}") for n in range(2)]
-    address = Address(planes)
+    address = Address(lambda: [plane.port for plane in planes])
     try:
         for plane in planes:
             await plane.start()
