@@ -297,9 +297,8 @@ class Connection:
             return  # a new client has its own order: listeners are asked for after the clusters
         known = views.table(self.view, XdsType.EDS).entries
         names = frozenset(e.name for e in sent.changed if e.name in known)
-        if endpoints is None and clusters.returns and before is None:
-            self._updated = names
-            return
+        if endpoints is None and clusters.returns:
+            self._updated |= names
         fresh = (
             names if endpoints is None else frozenset(n for n in names if not endpoints.has_name(n))
         )
