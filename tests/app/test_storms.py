@@ -14,7 +14,7 @@ from tests.cache.test_histories import NAMES, NAMESPACES, random_resources, spel
 
 from rhumb.ads import requests
 from rhumb.ads.connection import Connection, Nack
-from rhumb.ads.server import Caller, Stream
+from rhumb.ads.stream import Caller, Stream
 from rhumb.app.control_plane import ControlPlane
 from rhumb.cache.encoded import Encoded
 from rhumb.cache.views import Failure, Views
@@ -84,7 +84,10 @@ class Client:
     @property
     def is_busy(self) -> bool:
         """Tell whether something is on its way, or about to be said."""
-        return bool(self.up or self.down or self.stream.is_awake or not self.is_asleep)
+        stream = self.stream
+        return bool(
+            self.up or self.down or stream.is_awake or stream.is_queued or not self.is_asleep
+        )
 
     def hear(self) -> None:
         """Have the server take a request."""
@@ -149,7 +152,7 @@ class Storm:
             self.clock.advance(timedelta(seconds=chance.choice((0.1, 1, 6))))
             self.plane.ads._look_for_the_late()
         else:
-            act = chance.choice((client.hear, client.speak, client.listen))
+            act = chance.choice((client.hear, client.speak, client.listen, self.plane.ads._work))
             for _ in range(chance.choice((1, 1, 3, 20))):
                 act()
 
@@ -162,6 +165,7 @@ class Storm:
                 if not client.is_busy:
                     break
                 client.hear()
+                self.plane.ads._work()
                 client.speak()
                 client.listen()
             assert not client.is_busy, client.envoy.responses[-6:]

@@ -2,7 +2,7 @@
 
 import enum
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, KeysView, Mapping
 
 import msgspec
 
@@ -104,6 +104,8 @@ class Connection:
         self.proxy: Proxy | None = None
         self.view: View | None = None
         self.stale_nonces = 0
+        self.is_new = True
+        """It has asked for a type of which it has not had all, as of all others, since."""
         self.is_quiet = False
         """Nothing else may go after the last response before something happens."""
         self._unasked: frozenset[XdsType] = frozenset()
@@ -145,6 +147,11 @@ class Connection:
         self._updated = NOBODY
         if self._expected:
             self._expected = frozenset(n for n in self._expected if not channel.has_name(n))
+
+    @property
+    def kinds(self) -> KeysView[XdsType]:
+        """Return what the client has asked for."""
+        return self._channels.keys()
 
     def next(self, views: Views, now: float) -> tuple[XdsType, Response] | None:
         """Return the next response in push order, None when all that may go has gone."""
@@ -197,6 +204,8 @@ class Connection:
                 return Standing.OWES
             if channel.open is not None:
                 found = Standing.WAITS
+        if found is Standing.SYNCED:
+            self.is_new = False
         return found
 
     def status(self, views: Views) -> Iterator[TypeStatus]:
@@ -226,6 +235,7 @@ class Connection:
                 if self.is_delta
                 else SotwChannel(SotwWatch(kind), self._differences)
             )
+            self.is_new = True
             known = {**self._channels, kind: found}
             self._channels = {each: known[each] for each in PUSH_ORDER if each in known}
         return found

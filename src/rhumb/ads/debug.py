@@ -15,7 +15,8 @@ from rhumb.ads.connection import Nack, TypeStatus
 from rhumb.ads.http import Reply
 from rhumb.ads.memory import Memory, memory
 from rhumb.ads.metrics import XdsMetrics
-from rhumb.ads.server import AdsServer, Stream
+from rhumb.ads.server import AdsServer
+from rhumb.ads.stream import Stream
 from rhumb.base.clock import Clock
 from rhumb.base.errors import RhumbError
 from rhumb.base.ready import Ready

@@ -9,8 +9,10 @@ import grpc
 import msgspec
 
 from rhumb.ads import requests
+from rhumb.ads.admission import Room, Turns
 from rhumb.ads.connection import Connection, Nack, Standing, TypeStatus
 from rhumb.ads.settings import AdsSettings
+from rhumb.ads.stream import Caller, Stream
 from rhumb.base.clock import Clock
 from rhumb.base.errors import RhumbError
 from rhumb.base.tasks import Nursery
@@ -29,22 +31,15 @@ _TYPES: Mapping[str, XdsType] = {kind.value: kind for kind in XdsType}
 _SWEEPS = 10
 """How often, in the time that clients have for an answer, the late ones are looked for."""
 
+_PATIENCE_S = 0.25
+"""A client that takes longer for a response does not keep others from theirs."""
+
+_NONE: frozenset[XdsType] = frozenset()
+
 _log = logging.getLogger(__name__)
 
 Context = Any
 """grpc.aio.ServicerContext of raw bytes; gRPC ships no types."""
-
-
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is at the other end of a stream, as proved (identity "" on the plaintext port)."""
-
-    identity: str = ""
-    namespace: str = ""
-    service_account: str = ""
-    issued: str = ""
-    expires: str = ""
-    """Life of the certificate, RFC 3339."""
-    address: str = ""
 
 
 Identify = Callable[[Context], Caller]
@@ -85,43 +80,6 @@ class Observer:
         """Take that a stream was refused or ended for what the client did."""
 
 
-class Stream:
-    """One open stream with what is known of its client."""
-
-    def __init__(self, connection: Connection, caller: Caller, since: float) -> None:
-        self.connection = connection
-        self.caller = caller
-        self.since = since
-        self.last_push = 0.0
-        self.pushes = 0
-        self.is_awake = True
-        """Something happened since it last looked for what to send."""
-        self._asleep: asyncio.Future[None] | None = None
-        self.failed: RhumbError | None = None
-        self.behind: float | None = None
-        """When the change happened that the client has yet to accept; None while there is none."""
-        self.told = False
-        """Something was sent for that change."""
-
-    @property
-    def proxy(self) -> Proxy | None:
-        """Return the proxy once it has said who it is."""
-        return self.connection.proxy
-
-    def wake(self) -> None:
-        """Have it look for what to send."""
-        self.is_awake = True
-        if self._asleep is not None and not self._asleep.done():
-            self._asleep.set_result(None)
-
-    async def sleep(self) -> None:
-        """Wait until something happened."""
-        if not self.is_awake:
-            self._asleep = asyncio.get_running_loop().create_future()
-            await self._asleep
-            self._asleep = None
-
-
 class AdsServer:
     """Serves the views of the latest snapshot to every stream."""
 
@@ -140,6 +98,11 @@ class AdsServer:
         self._unanswered: set[Stream] = set()
         """Streams with something open that others must not wait for beyond a time."""
         self._sweep: asyncio.TimerHandle | None = None
+        self._made: dict[View, set[XdsType]] = {}
+        """What was made for the views that are served: that goes out at once."""
+        self._turns = Turns(clock, self._make, settings.slice_s)
+        self._working: asyncio.Handle | None = None
+        self._room = Room[Stream](settings.first_bytes)
 
     @property
     def streams(self) -> frozenset[Stream]:
@@ -200,12 +163,14 @@ class AdsServer:
             streams.discard(stream)
             if not streams:
                 del self._groups[view]
+                self._made.pop(view, None)
 
     def close(self) -> None:
         """End every stream; the proxies go on with what they have, and come back."""
         self._closing = True
-        if self._sweep is not None:
-            self._sweep.cancel()
+        for timer in (self._sweep, self._working):
+            if timer is not None:
+                timer.cancel()
         for stream in self._streams:
             stream.wake()
 
@@ -274,6 +239,8 @@ class AdsServer:
     def _forget(self, stream: Stream) -> None:
         self._streams.discard(stream)
         self._unanswered.discard(stream)
+        self._turns.drop(stream)
+        self._room.drop(stream)
         self._leave(stream)
 
     def _reason(self, stream: Stream) -> tuple[grpc.StatusCode, str]:
@@ -300,16 +267,67 @@ class AdsServer:
         while (response := self._next(stream)) is not None:
             before = self._clock.monotonic()
             # Of what a generator yields, gRPC would hold the last until the next.
-            await context.write(response)
+            if stream.connection.is_new:
+                await self._write_first(stream, context, response)
+            else:
+                await context.write(response)
             self._observer.taken(self._clock.monotonic() - before)
             if stream.connection.is_quiet and not stream.is_awake:
                 return
 
+    async def _write_first(self, stream: Stream, context: Context, response: bytes) -> None:
+        self._room.enter(stream, len(response))
+        slow = asyncio.get_running_loop().call_later(_PATIENCE_S, self._room.leave, stream)
+        try:
+            await context.write(response)
+        finally:
+            slow.cancel()
+            self._room.leave(stream)
+
+    def _may_speak(self, stream: Stream) -> bool:
+        """Tell whether a new client may be sent something now; it is woken when it may."""
+        if stream.is_queued:
+            self._room.drop(stream)
+            return False
+        return self._room.admits(stream)
+
+    def _queue(self, stream: Stream) -> None:
+        """Have what it asks for made when it is its turn."""
+        assert stream.connection.view is not None
+        stream.is_queued = True
+        self._turns.add(stream, stream.connection.view.namespace)
+        self._work_later()
+
+    def _work_later(self) -> None:
+        if self._working is None and self._turns and not self._closing:
+            # The loop looks at all its connections in between.
+            self._working = asyncio.get_running_loop().call_soon(self._work)
+
+    def _work(self) -> None:
+        self._working = None
+        try:
+            self._turns.run()
+        finally:
+            self._work_later()
+
+    def _make(self, stream: Stream) -> None:
+        """Have all that a client asked for made, so that it may be sent."""
+        stream.is_queued = False
+        stream.wake()
+        connection = stream.connection
+        connection.standing(self._views)
+        if connection.view is not None:
+            self._made.setdefault(connection.view, set()).update(connection.kinds)
+
     def _next(self, stream: Stream) -> bytes | None:
         """Return the next response to write; None when all that may go has gone."""
+        if stream.connection.is_new and not self._may_speak(stream):
+            return None
         now = self._clock.monotonic()
         found = stream.connection.next(self._views, now)
         if found is None:
+            if stream.connection.is_new:
+                self._room.leave(stream)  # it was let in for nothing
             if stream.behind is not None and not stream.told:
                 standing = stream.connection.standing(self._views)
                 if standing is Standing.SYNCED:
@@ -368,15 +386,30 @@ class AdsServer:
     def _hear(self, stream: Stream, request: requests.Heard | None, *, checked: bool) -> None:
         self._take(stream, request, checked=checked)
         connection = stream.connection
-        standing = connection.standing(self._views)
-        if standing is Standing.OWES:
-            stream.wake()
-        elif standing is Standing.SYNCED and stream.behind is not None and stream.told:
-            self._observer.converged(self._clock.monotonic() - stream.behind)
-            stream.behind = None
+        if connection.is_new and connection.view is not None and not self._has_made(connection):
+            self._queue(stream)
+        else:
+            self._look(stream)
         if connection.stale_nonces:
             self._observer.stale(connection.stale_nonces)
             connection.stale_nonces = 0
+
+    def _has_made(self, connection: Connection) -> bool:
+        assert connection.view is not None
+        return connection.kinds <= self._made.get(connection.view, _NONE)
+
+    def _look(self, stream: Stream) -> None:
+        """See how a stream stands after a request."""
+        was_new = stream.connection.is_new
+        standing = stream.connection.standing(self._views)
+        if standing is Standing.OWES:
+            stream.wake()
+        elif standing is Standing.SYNCED:
+            if was_new:
+                self._room.drop(stream)
+            if stream.behind is not None and stream.told:
+                self._observer.converged(self._clock.monotonic() - stream.behind)
+                stream.behind = None
 
     def _take(self, stream: Stream, request: requests.Heard | None, *, checked: bool) -> None:
         if request is None:

@@ -21,6 +21,10 @@ class AdsSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ack_timeout_s: float = 5.0
     """A client that has not answered a response by then no longer holds up what depends on it."""
+    slice_s: float = 0.005
+    """How long at a time what is new to all is made for new clients; then all others have their chance."""
+    first_bytes: int = 16 << 20
+    """Large first responses, in bytes, that are on their way at once; further clients wait their turn."""
     max_message_bytes: int = 4 << 20
     """Longest request; longer ones are refused by gRPC (Istio: 4 MB)."""
     max_names: int = 100_000

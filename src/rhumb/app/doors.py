@@ -9,8 +9,9 @@ from datetime import datetime
 import grpc
 import msgspec
 
-from rhumb.ads.server import Caller, Context, Identify
+from rhumb.ads.server import Context, Identify
 from rhumb.ads.settings import AdsSettings
+from rhumb.ads.stream import Caller
 from rhumb.base.clock import Clock
 from rhumb.base.listeners import port_taken
 from rhumb.base.tls_front import TlsFront
@@ -40,6 +41,9 @@ def server(settings: AdsSettings, handlers: Iterable[grpc.GenericRpcHandler]) ->
         ("grpc.max_connection_age_grace_ms", _ms(settings.max_connection_grace_s)),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.so_reuseport", 0),
+        # Beyond these, gRPC refuses calls at random that come faster than they are begun.
+        ("grpc.server.max_pending_requests", settings.max_streams),
+        ("grpc.server.max_pending_requests_hard_limit", settings.max_streams),
     ]
     made = grpc.aio.server(options=options)
     made.add_generic_rpc_handlers(tuple(handlers))

@@ -1,0 +1,155 @@
+"""Turns and room for new clients, with a clock that moves by what things cost."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rhumb.ads.admission import Room, Turns
+from rhumb.testing.clock import FakeClock
+
+
+class Client:
+    """Somebody who waits."""
+
+    def __init__(self, name: str, since: float = 0.0, cost_ms: float = 1.0) -> None:
+        self.name = name
+        self.since = since
+        self.cost = timedelta(milliseconds=cost_ms)
+        self.is_awake = False
+
+    def wake(self) -> None:
+        self.is_awake = True
+
+
+class Queue:
+    """Turns, and who was served."""
+
+    def __init__(self, slice_s: float = 0.005) -> None:
+        self.clock = FakeClock()
+        self.turns = Turns(self.clock, self._work, slice_s)
+        self.served: list[str] = []
+
+    def _work(self, client: Client) -> None:
+        self.clock.advance(client.cost)
+        self.served.append(client.name)
+
+    def slices(self) -> list[list[str]]:
+        """Run until nobody waits; return who was served in each slice."""
+        found = []
+        while self.turns:
+            before = len(self.served)
+            self.turns.run()
+            found.append(self.served[before:])
+        return found
+
+
+def test_what_is_cheap_is_done_at_once() -> None:
+    queue = Queue()
+    for n in range(50):
+        queue.turns.add(Client(f"{n}", n, cost_ms=0.01), "ns")
+    assert len(queue.slices()) == 1
+
+
+def test_a_slice_ends_when_another_would_not_fit_and_serves_one_however_long_it_takes() -> None:
+    queue = Queue()
+    for n in range(4):
+        queue.turns.add(Client(f"{n}", n, cost_ms=100), "ns")
+    assert [len(served) for served in queue.slices()] == [1, 1, 1, 1]
+    for n in range(40):
+        queue.turns.add(Client(f"{n}", n, cost_ms=1), "ns")
+    sizes = [len(served) for served in queue.slices()]
+    assert max(sizes) <= 5
+    assert len(sizes) < 25, "the costly ones are forgotten in time"
+
+
+def test_groups_take_turns_however_many_are_in_one() -> None:
+    queue = Queue()
+    for n in range(10):
+        queue.turns.add(Client(f"many-{n}", n), "many")
+    queue.turns.add(Client("one", 99), "one")
+    queue.slices()
+    assert queue.served.index("one") == 1
+
+
+def test_who_came_first_is_done_before_later_ones_begin() -> None:
+    queue = Queue()
+    first, second = Client("first", 1), Client("second", 2)
+    queue.turns.add(second, "ns")
+    queue.turns.add(first, "ns")
+    queue.turns.run()
+    queue.turns.add(first, "ns")  # asks for something else
+    queue.turns.add(Client("third", 3), "ns")
+    queue.slices()
+    assert queue.served == ["first", "second", "first", "third"]
+
+
+def test_who_has_left_is_not_served_and_who_asks_twice_is_served_once() -> None:
+    queue = Queue()
+    gone, back, twice = Client("gone", 1), Client("back", 2), Client("twice", 3)
+    for client in (gone, back, twice, twice):
+        queue.turns.add(client, "ns")
+    queue.turns.drop(gone)
+    queue.turns.drop(back)
+    queue.turns.add(back, "ns")
+    queue.slices()
+    assert queue.served == ["back", "twice"]
+
+
+def test_there_is_room_until_the_limit_and_again_when_somebody_has_left() -> None:
+    room = Room[Client](limit=100)
+    one, two, three = Client("one"), Client("two"), Client("three")
+    assert room.admits(one)
+    room.enter(one, 60)
+    assert room.admits(two)
+    room.enter(two, 60)
+    assert not room.admits(three)
+    room.leave(one)
+    assert three.is_awake
+    assert room.admits(three)
+
+
+def test_whoever_came_first_is_called_first() -> None:
+    room = Room[Client](limit=100)
+    big, late, early = Client("big"), Client("late", 2), Client("early", 1)
+    assert room.admits(big)
+    room.enter(big, 1000)
+    assert not room.admits(late)
+    assert not room.admits(early)
+    room.leave(big)
+    assert (early.is_awake, late.is_awake) == (True, False)
+    assert room.admits(early)
+    room.leave(early)  # it had nothing to send after all
+    assert late.is_awake
+
+
+ACTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(0, 300)), max_size=60)
+
+
+@given(ACTS)
+def test_nobody_waits_for_ever(acts: list[tuple[int, int, int]]) -> None:
+    room = Room[Client](limit=100)
+    clients = [Client(f"{n}", n % 3) for n in range(5)]
+    inside: set[Client] = set()
+    waiting: set[Client] = set()
+    for number, act, size in acts:
+        client = clients[number]
+        if act == 0 and client not in inside | waiting:
+            (inside if room.admits(client) else waiting).add(client)
+        elif act == 1 and client in inside:
+            room.enter(client, size)
+        elif act == 2 and client in inside:
+            room.leave(client)
+            inside.discard(client)
+        elif act == 3:
+            room.drop(client)
+            inside.discard(client)
+            waiting.discard(client)
+    for client in inside:
+        room.leave(client)
+    for _ in clients:
+        for client in [c for c in waiting if c.is_awake and room.admits(c)]:
+            waiting.discard(client)
+            room.leave(client)
+    assert not waiting
+    assert (len(room), room.used) == (0, 0)
