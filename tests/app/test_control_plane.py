@@ -290,6 +290,9 @@ def test_the_pages_answer(config: Path, tmp_path: Path) -> None:
             _, metrics = await up.get("/metrics")
             assert b"pilot_eds_no_instances 0.0" in metrics
             assert b"pilot_conflict_outbound_listener_tcp_over_current_tcp 0.0" in metrics
+            assert b"pilot_conflict_inbound_listener 0.0" in metrics
+            assert b"pilot_vservice_dup_domain 0.0" in metrics
+            assert b"pilot_destrule_subsets 0.0" in metrics
             assert b'pilot_xds_push_time_count{type="cds"}' in metrics
             assert b"pilot_xds_send_time_count" in metrics
             status, body = await up.get("/no/such/page")

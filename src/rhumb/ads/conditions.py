@@ -7,6 +7,7 @@ from rhumb.model.proxy import Role
 from rhumb.model.service import Resolution
 from rhumb.snapshot.build import World
 from rhumb.snapshot.view import View
+from rhumb.translate import conflicts
 from rhumb.translate.listeners import outbound
 from rhumb.translate.perspective import Perspective
 
@@ -42,18 +43,34 @@ def _gauges(world: World, served: Iterable[View]) -> Iterator[Gauge]:
         for endpoint in endpoints
     )
     yield "pilot_endpoint_not_ready", "Endpoints that are known and not healthy.", {}, ill
+    views = tuple(view for view in served if view.role is Role.SIDECAR)
     name = "pilot_conflict_outbound_listener_tcp_over_current_tcp"
-    yield (
-        name,
-        "TCP service ports whose address and port another service has.",
-        {},
-        _lost(world, served),
-    )
+    text = "TCP service ports whose address and port another service has."
+    yield name, text, {}, _lost(world, views)
+    text = "Service ports whose workloads take that port for another, older service."
+    yield "pilot_conflict_inbound_listener", text, {}, _displaced(views)
+    text = "Hosts that two VirtualServices of the mesh route."
+    twice = {host for host, _, _ in conflicts.doubly_routed(world)}
+    yield "pilot_vservice_dup_domain", text, {}, len(twice)
+    text = "Hosts with a subset that two DestinationRules define."
+    twice = {host for host, *_ in conflicts.doubly_defined(world)}
+    yield "pilot_destrule_subsets", text, {}, len(twice)
+
+
+def _displaced(served: Iterable[View]) -> int:
+    """Count the service ports that have no chain of their own, each once, whatever workloads serve them."""
+    lost: set[tuple[str, int]] = set()
+    for view in served:
+        first: dict[int, str] = {}
+        for each in view.instances:
+            if first.setdefault(each.target_port, each.hostname) != each.hostname:
+                lost.add((each.hostname, each.port.number))
+    return len(lost)
 
 
 def _lost(world: World, served: Iterable[View]) -> int:
     """Count the ports that are not listened for, each once, whoever does not listen for them."""
-    commons = {world.common(view) for view in served if view.role is Role.SIDECAR}
+    commons = {world.common(view) for view in served}
     return len(
         {
             (lost.place.service.hostname, lost.place.port.number)

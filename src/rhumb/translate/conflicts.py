@@ -58,8 +58,8 @@ def _sidecars(world: World) -> Iterator[Finding]:
 # --- VirtualServices ---------------------------------------------------------------------
 
 
-def _virtual_services(world: World) -> Iterator[Finding]:
-    """Tell VirtualServices of the mesh that serve a host that another serves: the two are not merged."""
+def doubly_routed(world: World) -> Iterator[tuple[str, Routing, Routing]]:
+    """Yield each host that two VirtualServices of the mesh serve, the one that loses at home, and its winner."""
     routes = world.indexes.routes
     by_host: dict[str, list[Routing]] = {}
     for routing in sorted(routes.all(), key=lambda r: r.resource.age_key):
@@ -74,10 +74,17 @@ def _virtual_services(world: World) -> Iterator[Finding]:
                 home = loser.resource.meta.namespace
                 winner = routes.ranked(group, home)[0]
                 if winner is not loser:
-                    yield _overruled(loser, winner, host, home)
+                    yield host, loser, winner
 
 
-def _overruled(loser: Routing, winner: Routing, host: str, home: str) -> Finding:
+def _virtual_services(world: World) -> Iterator[Finding]:
+    """Tell VirtualServices of the mesh that serve a host that another serves: the two are not merged."""
+    for host, loser, winner in doubly_routed(world):
+        yield _overruled(loser, winner, host)
+
+
+def _overruled(loser: Routing, winner: Routing, host: str) -> Finding:
+    home = loser.resource.meta.namespace
     at = next(i for i, each in enumerate(loser.spec.hosts) if each.lower() == host)
     return _finding(
         loser.resource,
@@ -92,26 +99,31 @@ def _overruled(loser: Routing, winner: Routing, host: str, home: str) -> Finding
 # --- DestinationRules --------------------------------------------------------------------
 
 
+def doubly_defined(world: World) -> Iterator[tuple[str, Resource, int, Resource]]:
+    """Yield each host with a subset that two DestinationRules define: host, loser, its subset, winner."""
+    for rule in world.indexes.rules.merged():
+        owners: dict[str, Resource] = {}
+        for resource in rule.policy.resources:
+            for at, subset in enumerate(_rule(resource).subsets):
+                owner = owners.setdefault(subset.name, resource)
+                if owner is not resource:
+                    yield rule.host, resource, at, owner
+
+
 def _destination_rules(world: World) -> Iterator[Finding]:
     """Tell DestinationRules of one host what of them is lost when they are merged."""
+    for host, resource, at, owner in doubly_defined(world):
+        name = _rule(resource).subsets[at].name
+        yield _finding(
+            resource,
+            f"spec.subsets[{at}]",
+            f"has no effect: subset {name} of host {host} is defined by {owner.key}",
+            "give it another name, or remove one of the two",
+        )
     for rule in world.indexes.rules.merged():
-        first, *others = rule.policy.resources
-        if not others:
-            continue
-        subsets = {s.name: first for s in _rule(first).subsets}
-        policy = first if _rule(first).traffic_policy is not None else None
-        for resource in others:
-            spec = _rule(resource)
-            for at, subset in enumerate(spec.subsets):
-                owner = subsets.setdefault(subset.name, resource)
-                if owner is not resource:
-                    yield _finding(
-                        resource,
-                        f"spec.subsets[{at}]",
-                        f"has no effect: subset {subset.name} of host {rule.host} is defined by {owner.key}",
-                        "give it another name, or remove one of the two",
-                    )
-            if spec.traffic_policy is None:
+        policy: Resource | None = None
+        for resource in rule.policy.resources:
+            if _rule(resource).traffic_policy is None:
                 continue
             if policy is not None:
                 yield _finding(
