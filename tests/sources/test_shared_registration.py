@@ -186,6 +186,33 @@ def test_a_report_that_repeats_what_another_one_heard_is_taken(two: Two) -> None
     assert two.one.conditions(REVIEWS) == two.two.conditions(REVIEWS) == good
 
 
+def test_who_comes_back_to_one_that_missed_something_is_believed(two: Two) -> None:
+    two.two.desk.health(reviews(), healthy=True, reason="")
+    two.one.desk.health(reviews(), healthy=False, reason="HTTP 500")
+    two.two.desk.health(reviews(), healthy=True, reason="")
+    two.look()
+    good = [{"type": "Healthy", "status": "True"}]
+    assert two.one.conditions(REVIEWS) == two.two.conditions(REVIEWS) == good
+    # The same is said twice, first elsewhere.
+    two.one.desk.health(reviews(), healthy=False, reason="HTTP 500")
+    two.two.desk.health(reviews(), healthy=False, reason="HTTP 500")
+    two.look()
+    bad = [{"type": "Healthy", "status": "False", "message": "HTTP 500"}]
+    assert two.two.conditions(REVIEWS) == bad
+
+
+def test_what_is_read_on_the_way_is_told_as_well(two: Two) -> None:
+    two.one.desk.connected(reviews())
+    two.one.desk.health(reviews(), healthy=True, reason="")
+    two.two.desk.connected(reviews())
+    two.look()
+    two.two.desk.health(reviews(), healthy=False, reason="HTTP 500")
+    two.one.desk.disconnected(reviews())  # changes the record that the other one has just written
+    two.look()
+    bad = [{"type": "Healthy", "status": "False", "message": "HTTP 500"}]
+    assert two.one.conditions(REVIEWS) == two.two.conditions(REVIEWS) == bad
+
+
 def test_the_others_hear_of_it_at_once(two: Two) -> None:
     async def scenario() -> None:
         heard: asyncio.Queue[Changes] = asyncio.Queue()

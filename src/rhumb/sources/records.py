@@ -63,6 +63,8 @@ class Records:
         self._by_key: dict[Key, Record] = {}
         self._seen: dict[str, tuple[Stamp, Key | None]] = {}
         """File to its stamp and what is in it; None when that is not readable."""
+        self._untold: dict[Key, None] = {}
+        """What was read, for whatever reason, and is not told yet."""
         self._presence: weakref.finalize[[int], Records] | None = None
         """Ends what shows to others that this control plane runs."""
 
@@ -71,19 +73,22 @@ class Records:
         """Return what is known."""
         return MappingProxyType(self._by_key)
 
-    def news(self, paths: Iterable[str] | None = None) -> Iterator[tuple[Key, Record | None]]:
-        """Read what changed on the disk, of these files or of all; yield each record, None when it is gone."""
+    def news(self, paths: Iterable[str] | None = None) -> list[tuple[Key, Record | None]]:
+        """Read what changed on the disk, of these files or of all; return what others wrote since the last call.
+
+        None stands for a record that is gone.
+        """
         if paths is None:
             paths = sorted(scan((self.directory,)).keys() | self._seen.keys())
         for path in paths:
-            stamp, seen = stamp_of(path), self._seen.get(path)
-            if stamp == (seen[0] if seen else None):
-                continue
-            record = self._read(path)
-            if record is not None:
-                yield record.key, record
-            elif stamp is None and seen is not None and seen[1] is not None:
-                yield seen[1], None
+            self._read(path)
+        told, self._untold = self._untold, {}
+        return [(key, self._by_key.get(key)) for key in told]
+
+    def look(self, key: Key) -> Record | None:
+        """Return a record as it is on the disk now."""
+        self._read(self._path(key))
+        return self._by_key.get(key)
 
     def change(self, key: Key, change: Change) -> Record:
         """Change a record, or begin one, and return it; a change that makes no difference writes nothing.
@@ -170,6 +175,7 @@ class Records:
             self._seen.pop(path, None)
             if seen is not None and seen[1] is not None:
                 self._by_key.pop(seen[1], None)
+                self._untold[seen[1]] = None
             return None
         try:
             record = msgspec.json.decode(Path(path).read_bytes(), type=Record)
@@ -181,6 +187,7 @@ class Records:
             return None
         self._seen[path] = stamp, record.key
         self._by_key[record.key] = record
+        self._untold[record.key] = None
         return record
 
     def _note(self, path: str, record: Record) -> None:

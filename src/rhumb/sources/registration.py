@@ -98,7 +98,7 @@ class Registration:
         key = self._key_of(proxy)
         if key is None or not self._is_own(key, proxy):
             return
-        known = self._records.by_key.get(key)
+        known = self._records.look(key)  # it may have said something else elsewhere
         if known is not None and known.healthy == healthy and known.reason == reason:
             return
         _log.log(
