@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks import convergence, memory, startup
 from benchmarks.controlplane import run as controlplane
 from benchmarks.controlplane import stress
+from benchmarks.dataplane import changes
 from benchmarks.dataplane import run as dataplane
 from benchmarks.report import Report, as_json, as_text
 
@@ -18,6 +19,7 @@ SCENARIOS: Mapping[str, Callable[[bool], Report]] = {
         stress.run() if quick else stress.run(proxies=500, churn_s=60, kills=20)
     ),
     "dataplane": lambda quick: dataplane.run(rounds=3 if quick else 9, seconds=2 if quick else 3),
+    "dataplane-changes": lambda quick: changes.run(seconds=8 if quick else 60),
     "startup": lambda quick: startup.run(rounds=2 if quick else 5),
     "convergence": lambda quick: convergence.run(changes=10 if quick else 40),
     "memory": lambda quick: memory.run(rounds=1 if quick else 3),

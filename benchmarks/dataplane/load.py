@@ -1,6 +1,6 @@
-"""A closed-loop HTTP/1.1 load: N keep-alive connections, one request in flight on each.
+"""An HTTP/1.1 load: N keep-alive connections, one request in flight on each, as many as go or at a rate.
 
-Usage: python load.py URL --connections N --seconds S; prints one line of JSON.
+Usage: python load.py URL --connections N --seconds S [--rate R]; prints one line of JSON.
 It runs inside a workload's namespace, so it imports nothing of the project.
 """
 
@@ -15,21 +15,37 @@ import uvloop
 
 
 class Connection(asyncio.Protocol):
-    """Sends the next request when the last response is complete (Content-Length framing)."""
+    """Sends the next request when the last response is complete (Content-Length framing), and its time has come."""
 
-    def __init__(self, request: bytes, tally: "Tally", ended: asyncio.Future[None]) -> None:
-        self._request, self._tally, self._ended = request, tally, ended
+    def __init__(
+        self, request: bytes, tally: "Tally", ended: asyncio.Future[None], every: float
+    ) -> None:
+        self._request, self._tally, self._ended, self._every = request, tally, ended, every
         self._buffer = b""
         self._sent = 0.0
+        self._due = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the first request."""
         self._transport = cast("asyncio.Transport", transport)
+        self._due = time.perf_counter()
         self._send()
 
     def _send(self) -> None:
-        self._sent = time.perf_counter()
-        self._transport.write(self._request)
+        if self._tally.running and not self._transport.is_closing():
+            self._sent = time.perf_counter()
+            self._transport.write(self._request)
+        else:
+            self._transport.close()
+
+    def _next(self) -> None:
+        # What is late stays late by no more than one request: a stall is no reason for a burst.
+        now = time.perf_counter()
+        self._due = max(self._due + self._every, now - self._every)
+        if self._due > now:
+            asyncio.get_running_loop().call_later(self._due - now, self._send)
+        else:
+            self._send()
 
     def data_received(self, data: bytes) -> None:
         """Count a complete response and go on."""
@@ -41,12 +57,10 @@ class Connection(asyncio.Protocol):
         length = int(self._buffer[at + 15 : self._buffer.index(b"\r", at)])
         if len(self._buffer) < head + 4 + length:
             return
-        self._tally.add(time.perf_counter() - self._sent, self._buffer[9:12] == b"200")
+        first = self._buffer[head + 4 : head + 5].decode()
+        self._tally.add(time.perf_counter() - self._sent, self._buffer[9:12] == b"200", first)
         self._buffer = b""
-        if self._tally.running:
-            self._send()
-        else:
-            self._transport.close()
+        self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End this connection's share of the run."""
@@ -63,24 +77,28 @@ class Tally:
         self.running = True
         self.errors = 0
         self.latencies: list[float] = []
+        self.answers: dict[str, int] = {}
+        """By the first letter of the body."""
 
-    def add(self, seconds: float, good: bool) -> None:
+    def add(self, seconds: float, good: bool, letter: str) -> None:
         """Count one response."""
         self.latencies.append(seconds)
         self.errors += not good
+        self.answers[letter] = self.answers.get(letter, 0) + 1
 
 
-async def run(url: str, connections: int, seconds: float) -> dict[str, float]:
-    """Return requests, errors, requests per second, p50 and p99 in milliseconds."""
+async def run(url: str, connections: int, seconds: float, rate: float) -> dict[str, object]:
+    """Return requests, errors, requests per second, p50 and p99 in milliseconds, answers by first letter."""
     parts = urlsplit(url)
     path = parts.path or "/"
     request = f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: load\r\n\r\n".encode()
     loop, tally = asyncio.get_running_loop(), Tally()
     ended: list[asyncio.Future[None]] = [loop.create_future() for _ in range(connections)]
+    every = connections / rate if rate else 0.0
     started = time.perf_counter()
     for future in ended:
         await loop.create_connection(
-            lambda f=future: Connection(request, tally, f),  # type: ignore[misc]
+            lambda f=future: Connection(request, tally, f, every),  # type: ignore[misc]
             parts.hostname or "127.0.0.1",
             parts.port or 80,
         )
@@ -95,6 +113,7 @@ async def run(url: str, connections: int, seconds: float) -> dict[str, float]:
         "rps": len(tally.latencies) / took,
         "p50_ms": 1000 * ordered[len(ordered) // 2],
         "p99_ms": 1000 * ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)],
+        "answers": tally.answers,
     }
 
 
@@ -104,8 +123,11 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument(
+        "--rate", type=float, default=0, help="requests a second in all; 0: as many as go"
+    )
     args = parser.parse_args()
-    print(json.dumps(uvloop.run(run(args.url, args.connections, args.seconds))))
+    print(json.dumps(uvloop.run(run(args.url, args.connections, args.seconds, args.rate))))
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def _peers(folder: Path) -> Iterator[list[Route]]:
 
         def path(name: str, address: str, port: int, proxies: tuple[int, ...]) -> Route:
             def load(connections: int, seconds: float) -> Mapping[str, float]:
-                argv = _load(f"http://{address}:{port}/", connections, seconds)
+                argv = load_command(f"http://{address}:{port}/", connections, seconds)
                 answer = bridge.order(run=argv, **{"in": "client"})
                 return _figures(str(answer["stdout"]))
 
@@ -189,7 +189,7 @@ def _mesh(folder: Path) -> Iterator[Route]:
     with localmesh.running(file) as mesh:
 
         def load(connections: int, seconds: float) -> Mapping[str, float]:
-            argv = _load(f"http://server:{PORT}/", connections, seconds)
+            argv = load_command(f"http://server:{PORT}/", connections, seconds)
             return _figures(mesh.inside("client", *argv))
 
         everyone = processes.descendants(mesh.host)
@@ -197,7 +197,8 @@ def _mesh(folder: Path) -> Iterator[Route]:
         yield Route("mesh", load, proxies)
 
 
-def _load(url: str, connections: int, seconds: float) -> list[str]:
+def load_command(url: str, connections: int, seconds: float) -> list[str]:
+    """Return what runs the load, from any namespace."""
     return [sys.executable, LOAD, url, f"--connections={connections}", f"--seconds={seconds}"]
 
 
