@@ -9,7 +9,7 @@ from benchmarks.controlplane.mesh import replace
 from benchmarks.controlplane.proxies import Proxy
 
 _LIMIT_S = 60.0
-_QUIET_S = 0.3
+_QUIET_S = 0.2
 
 
 async def change(path: Path, text: str, token: str, hearing: Sequence[Proxy]) -> list[float]:

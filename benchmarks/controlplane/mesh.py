@@ -19,6 +19,12 @@ class Mesh(msgspec.Struct, frozen=True, kw_only=True):
     """One Sidecar for each namespace: egress to its own namespace only."""
     varied: bool = False
     """Services of several ports, TCP and headless ones, policies, gateways, Envoy filters, not HTTP alone."""
+    tcp: bool = False
+    """Every service is TCP, at an address of its own."""
+    published: bool = False
+    """A gateway has every routed service, too, and every fourth proxy is that gateway's."""
+    policed: bool = False
+    """PeerAuthentications for namespaces and workloads, and Envoy filters that concern every proxy."""
 
     def namespace(self, service: int) -> str:
         """Return the namespace of a service."""
@@ -43,13 +49,17 @@ class Mesh(msgspec.Struct, frozen=True, kw_only=True):
             if self.scoped:
                 replace(directory / f"sidecar-{number}.yaml", _SIDECAR % f"ns-{number}")
         if self.varied:
-            replace(directory / "varied.yaml", "---\n".join(self._policies()))
+            replace(directory / "varied.yaml", "---\n".join(self._variety()))
+        if self.published:
+            replace(directory / "gateway.yaml", _GATEWAY)
+        if self.policed:
+            replace(directory / "policies.yaml", "---\n".join(self._policies()))
 
     def service(self, service: int, *more: str) -> str:
         """Return a service with its workloads and `more` addresses of workloads."""
         namespace = self.namespace(service)
         number = service + 1
-        kind = service % 5 if self.varied else 0
+        kind = service % 5 if self.varied else 2 if self.tcp else 0
         address = f"10.{96 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
         texts = [
             _SERVICE
@@ -70,11 +80,27 @@ class Mesh(msgspec.Struct, frozen=True, kw_only=True):
         return "---\n".join(texts)
 
     def routes(self, service: int, user: str = "beta") -> str:
-        """Return the DestinationRule and the VirtualService of a service; `user` gets version 2."""
+        """Return the DestinationRule and the VirtualService of a service.
+
+        `user` gets version 2; where there are no users, that is the name of its subset.
+        """
         values = {"n": service, "ns": self.namespace(service), "host": self.host(service)}
-        return _ROUTES % (values | {"user": user})
+        values["second"] = user if self.tcp else "v2"
+        gateways = "[mesh, ns-0/public]" if self.published else "[mesh]"
+        rules = _TCP_RULES if self.tcp else _HTTP_RULES
+        return (_ROUTES + rules) % (values | {"user": user, "gateways": gateways})
+
+    def is_gateway(self, proxy: int) -> bool:
+        """Tell whether a proxy is the gateway's, by its number."""
+        return self.published and proxy % 4 == 3
 
     def _policies(self) -> Iterator[str]:
+        yield from (_STRICT % f"ns-{n}" for n in range(0, self.namespaces, 2))
+        for n in range(0, self.services, 5):
+            yield _PERMISSIVE % {"n": n, "ns": self.namespace(n)}
+        yield _FILTERS
+
+    def _variety(self) -> Iterator[str]:
         yield _GATEWAY
         yield from (
             _PUBLISHED % {"n": n, "host": self.host(n)} for n in range(0, self.services, 10)
@@ -131,13 +157,16 @@ spec:
     outlierDetection: {consecutive5xxErrors: 5, interval: 10s, baseEjectionTime: 30s}
   subsets:
   - {name: v1, labels: {version: v1}}
-  - {name: v2, labels: {version: v2}}
+  - {name: %(second)s, labels: {version: v2}}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: svc-%(n)d, namespace: %(ns)s}
 spec:
   hosts: [%(host)s]
+  gateways: %(gateways)s
+"""
+_HTTP_RULES = """\
   http:
   - match:
     - headers: {end-user: {exact: %(user)s}}
@@ -148,6 +177,12 @@ spec:
     - {destination: {host: %(host)s, subset: v2}, weight: 10}
     timeout: 5s
     retries: {attempts: 3, perTryTimeout: 2s}
+"""
+_TCP_RULES = """\
+  tcp:
+  - route:
+    - {destination: {host: %(host)s, subset: v1}, weight: 90}
+    - {destination: {host: %(host)s, subset: %(second)s}, weight: 10}
 """
 _SIDECAR = """\
 apiVersion: networking.istio.io/v1
@@ -185,6 +220,45 @@ metadata: {name: idle, namespace: ns-1}
 spec:
   configPatches:
   - applyTo: CLUSTER
+    match: {context: SIDECAR_OUTBOUND}
+    patch: {operation: MERGE, value: {per_connection_buffer_limit_bytes: 65536}}
+"""
+_PERMISSIVE = """\
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: svc-%(n)d, namespace: %(ns)s}
+spec:
+  selector: {matchLabels: {app: svc-%(n)d}}
+  mtls: {mode: STRICT}
+  portLevelMtls: {8080: {mode: PERMISSIVE}}
+"""
+_FILTERS = """\
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: everybody, namespace: istio-system}
+spec:
+  configPatches:
+  - applyTo: CLUSTER
+    match: {context: SIDECAR_OUTBOUND}
+    patch: {operation: MERGE, value: {per_connection_buffer_limit_bytes: 65536}}
+  - applyTo: NETWORK_FILTER
+    match:
+      context: SIDECAR_INBOUND
+      listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}}
+    patch:
+      operation: MERGE
+      value:
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          common_http_protocol_options: {idle_timeout: 300s}
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: some, namespace: ns-0}
+spec:
+  workloadSelector: {labels: {version: v1}}
+  configPatches:
+  - applyTo: LISTENER
     match: {context: SIDECAR_OUTBOUND}
     patch: {operation: MERGE, value: {per_connection_buffer_limit_bytes: 65536}}
 """

@@ -38,6 +38,8 @@ _OPTIONS = (
 
 def node(mesh: Mesh, number: int, *, vhds: bool = True) -> Node:
     """Return who the `number`-th proxy of a mesh is."""
+    if mesh.is_gateway(number):
+        return _gateway(number)
     service, endpoint = number % mesh.services, number // mesh.services % mesh.endpoints
     namespace, address = mesh.namespace(service), mesh.address(service, endpoint)
     metadata = {
@@ -48,11 +50,22 @@ def node(mesh: Mesh, number: int, *, vhds: bool = True) -> Node:
         "RHUMB_VHDS": "true" if vhds else "false",
     }
     name = f"svc-{service}-{endpoint}.{namespace}"
-    said = {
-        "id": f"sidecar~{address}~{name}~{namespace}.svc.cluster.local",
-        "metadata": metadata,
+    return _node(f"sidecar~{address}~{name}~{namespace}.svc.cluster.local", metadata)
+
+
+def _gateway(number: int) -> Node:
+    address = f"10.200.{number >> 8 & 255}.{number & 255}"
+    metadata = {
+        "NAMESPACE": "ns-0",
+        "SERVICE_ACCOUNT": "gateway",
+        "LABELS": {"istio": "ingressgateway"},
+        "INSTANCE_IPS": address,
     }
-    return ParseDict(said, Node())
+    return _node(f"router~{address}~gateway-{number}.ns-0~ns-0.svc.cluster.local", metadata)
+
+
+def _node(name: str, metadata: Mapping[str, object]) -> Node:
+    return ParseDict({"id": name, "metadata": metadata}, Node())
 
 
 class Names:

@@ -35,8 +35,10 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
         """Return a short name for the table."""
         mesh = self.mesh
         words = [f"{mesh.services}x{self.proxies}"]
-        words += ["scoped"] * mesh.scoped + ["varied"] * mesh.varied + ["rds"] * (not self.vhds)
-        return " ".join(words)
+        words += [f"{mesh.namespaces}ns"] * (mesh.namespaces != Mesh().namespaces)
+        for word in ("scoped", "varied", "tcp", "published", "policed"):
+            words += [word] * getattr(mesh, word)
+        return " ".join(words + ["rds"] * (not self.vhds))
 
 
 class Phase(msgspec.Struct, kw_only=True):
@@ -59,23 +61,30 @@ class Phase(msgspec.Struct, kw_only=True):
 SHORT = (
     Size(mesh=Mesh(), proxies=200),
     Size(mesh=Mesh(), proxies=200, vhds=False),
-    Size(mesh=Mesh(services=50, varied=True), proxies=100),
     Size(mesh=Mesh(services=200, namespaces=20, scoped=True), proxies=400),
+    Size(mesh=Mesh(services=50, varied=True), proxies=100),
+    Size(mesh=Mesh(services=50, published=True), proxies=60),
+    Size(mesh=Mesh(services=50, policed=True), proxies=100),
 )
 LONG = (
     *SHORT,
     Size(mesh=Mesh(services=200), proxies=400),
     Size(mesh=Mesh(services=1000), proxies=200),
     Size(mesh=Mesh(services=1000, namespaces=50, scoped=True), proxies=2000),
+    Size(mesh=Mesh(namespaces=1), proxies=200),
+    Size(mesh=Mesh(namespaces=50), proxies=200),
+    Size(mesh=Mesh(tcp=True), proxies=200),
     Size(mesh=Mesh(services=200, varied=True), proxies=200),
+    Size(mesh=Mesh(services=200, published=True), proxies=100),
+    Size(mesh=Mesh(services=200, policed=True), proxies=200),
 )
 
 
-def run(*, sizes: Sequence[Size] = SHORT) -> Report:
-    """Return the figures of some sizes."""
+def run(*, sizes: Sequence[Size] = SHORT, changes: int = 10) -> Report:
+    """Return the figures of some sizes, with so many changes of each kind."""
     rows: list[Row] = []
     for size in sizes:
-        rows += _measured(size)
+        rows += _measured(msgspec.structs.replace(size, changes=changes))
     how = "ratio: CPU against a bare gRPC server that sends as many bytes in as many responses"
     return Report(scenario="controlplane", how=how, rows=tuple(rows))
 
