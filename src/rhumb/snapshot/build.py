@@ -136,15 +136,28 @@ class World:
             found = self._public[common] = self._without_namespace(common)
         return found
 
+    def nobodys(self, view: View) -> View:
+        """Return the common view without its namespace: views for which it is equal differ by what they see.
+
+        From the same services, policies and VirtualServices the same is made for all of them, unless
+        routes ask for the namespace of the client.
+        """
+        return self.common(msgspec.structs.replace(view, namespace=NOBODY))
+
+    @property
+    def tells_sources(self) -> bool:
+        """Tell whether routes ask for the namespace of the client."""
+        return self._indexes.routes.tells_sources
+
     def _without_namespace(self, common: View) -> View:
-        indexes = self._indexes
+        rules, catalog = self._indexes.rules, self._indexes.catalog
         if (
             common.role not in (Role.SIDECAR, Role.AGENT)
-            or indexes.routes.tells_sources
-            or not indexes.rules.are_as_public(common.namespace, indexes.catalog.by_host)
+            or self.tells_sources
+            or not rules.are_as_public(common.namespace, catalog.by_host)
         ):
             return common
-        nobodys = self.common(msgspec.structs.replace(common, namespace=NOBODY))
+        nobodys = self.nobodys(common)
         # A Sidecar may be in force, and be nobody's too, and still mean something by "./*".
         scope = self.scope(common)
         is_plain = scope.sidecar is None and self.scope(nobodys) is scope

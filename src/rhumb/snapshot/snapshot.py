@@ -173,6 +173,15 @@ class Snapshot(Protocol):
         """Return the common view, without namespace where that shows in the short names of services alone."""
         ...
 
+    def nobodys(self, view: View) -> View:
+        """Return the common view without its namespace: views for which it is equal differ by what they see."""
+        ...
+
+    @property
+    def tells_sources(self) -> bool:
+        """Tell whether routes ask for the namespace of the client."""
+        ...
+
     def scope(self, view: View) -> Scope:
         """Return what the view may see."""
         ...

@@ -1,6 +1,7 @@
 """Clusters of a view: every visible service port and subset, the workload's own ports, the catch-alls."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -22,6 +23,7 @@ from rhumb.translate import (
     upstream_tls,
 )
 from rhumb.translate.catch_alls import catch_alls
+from rhumb.translate.recall import Recall, anew
 from rhumb.translate.stat_names import stat_name
 from rhumb.translate.traffic_policy import Effective
 
@@ -44,7 +46,9 @@ def own(snapshot: Snapshot, view: View) -> tuple[ir.Cluster, ...]:
     return tuple(inbound_clusters.inbound(snapshot, view))
 
 
-def common(snapshot: Snapshot, view: View, hosts: frozenset[str] | None = None) -> Units:
+def common(
+    snapshot: Snapshot, view: View, hosts: frozenset[str] | None = None, recall: Recall = anew
+) -> Units:
     """Yield the clusters that lead to others, host name by host name; `hosts` None: all of them.
 
     The catch-alls come under the name "", and only with all hosts.
@@ -54,14 +58,24 @@ def common(snapshot: Snapshot, view: View, hosts: frozenset[str] | None = None) 
     wanted = sorted(hosts) if hosts is not None else [s.hostname for s in scope.services]
     for host in wanted:
         service = scope.service(host)
-        found: dict[str, ir.Cluster] = {}
-        for cluster in of_service(snapshot, view, service) if service is not None else ():
-            found.setdefault(cluster.name, cluster)
-        if by_sni:
-            found |= {sni.name: sni for sni in map(_by_sni, found.values())}
-        yield host, tuple(found.values())
+        if service is None:
+            yield host, ()
+        else:
+            make = functools.partial(_of_host, snapshot, view, service, by_sni=by_sni)
+            yield host, recall(service, make)
     if hosts is None:
         yield "", tuple(catch_alls(snapshot, view))
+
+
+def _of_host(
+    snapshot: Snapshot, view: View, service: Service, *, by_sni: bool
+) -> Iterable[ir.Cluster]:
+    found: dict[str, ir.Cluster] = {}
+    for cluster in of_service(snapshot, view, service):
+        found.setdefault(cluster.name, cluster)
+    if by_sni:
+        found |= {sni.name: sni for sni in map(_by_sni, found.values())}
+    return found.values()
 
 
 def endpoint_names(snapshot: Snapshot, view: View, service: Service) -> Iterator[str]:

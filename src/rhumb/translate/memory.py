@@ -10,6 +10,7 @@ from rhumb.snapshot.view import View
 from rhumb.translate.listening import Listening, listening
 from rhumb.translate.news import EVERYTHING, News
 from rhumb.translate.perspective import Perspective
+from rhumb.translate.recall import OfServices
 from rhumb.translate.routes.home import HomeHosts
 from rhumb.translate.routes.virtual_hosts import HostTable
 
@@ -24,10 +25,32 @@ class Routed(msgspec.Struct, frozen=True, eq=False):
 
 
 class Shared(msgspec.Struct, eq=False):
-    """What parts of one view have in common in one snapshot, as far as it was asked for."""
+    """What parts have in common in one snapshot, as far as it was asked for."""
 
     listening: dict[View, Listening] = {}
     routes: dict[View, Routed] = {}
+    alike: dict[View, View] = {}
+    """Of views that differ by their namespace alone, the one whose routes were made first."""
+    of_services: OfServices = msgspec.field(default_factory=OfServices)
+
+    def similar(self, view: View, seen: Perspective) -> tuple[Routed, News] | None:
+        """Return the routes of another namespace, and what makes those of this one different."""
+        snapshot = seen.snapshot
+        other = self.alike.setdefault(snapshot.nobodys(view), view)
+        if other == view or other not in self.routes or snapshot.tells_sources:
+            return None
+        mine, theirs = seen.scope.by_host, snapshot.scope(other).by_host
+        hosts = frozenset(
+            host
+            for host, service in mine.items()
+            if theirs.get(host) is not service
+            or snapshot.policy(view, service) is not snapshot.policy(other, service)
+        )
+        found = self.routes[other]
+        tables = {at: table.for_another() for at, table in found.tables.items()}
+        return Routed(tables, found.configurations), News(
+            hosts=hosts | (theirs.keys() - mine.keys())
+        )
 
 
 class Translated(msgspec.Struct, eq=False):

@@ -1,5 +1,6 @@
 """Everything one view receives, by xDS type: the door of this package."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
@@ -13,6 +14,7 @@ from rhumb.ir.route import HostOfRoute, RouteConfiguration
 from rhumb.ir.secret import Secret
 from rhumb.ir.tls import SecretRef, SecretSource, Validation
 from rhumb.model.proxy import Role
+from rhumb.model.service import Service
 from rhumb.snapshot.snapshot import Snapshot
 from rhumb.snapshot.view import View
 from rhumb.translate import clusters, endpoints, gateway_servers, name_table, secrets
@@ -23,6 +25,7 @@ from rhumb.translate.memory import Memory
 from rhumb.translate.patches import ADDING, Patches
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.profile import routed
+from rhumb.translate.recall import Recall
 from rhumb.translate.routes import delivery
 from rhumb.translate.routes import gateway as gateway_routes
 from rhumb.translate.routes.delivery import takes_hosts_apart
@@ -91,12 +94,13 @@ def translate(
     `news` told.
     """
     patches = Patches(snapshot, part.view)
+    memory = memory or Memory()
     if part.is_common and part.kind in BY_HOST:
-        for host, values in BY_HOST[part.kind](snapshot, part.view, hosts):
+        recall = memory.shared.of_services.recall(snapshot, part.view, part.kind)
+        for host, values in BY_HOST[part.kind](snapshot, part.view, hosts, recall):
             yield host, tuple(patches.applied(values))
         return
     seen = Perspective(snapshot, part.view)
-    memory = memory or Memory()
     if part.is_common and part.kind is XdsType.VHDS:
         yield from (delivery.hosts_at_home if part.is_home else delivery.hosts)(seen, memory)
         return
@@ -192,12 +196,19 @@ def _common_secrets(seen: Perspective) -> Iterator[Secret]:
     return _secrets(seen, found, upstream)
 
 
-def _endpoints(snapshot: Snapshot, view: View, hosts: Names) -> MadeUnits:
+def _endpoints(snapshot: Snapshot, view: View, hosts: Names, recall: Recall) -> MadeUnits:
     scope = snapshot.scope(view)
     for host in sorted(hosts) if hosts is not None else [s.hostname for s in scope.services]:
         service = scope.service(host)
-        found = clusters.endpoint_names(snapshot, view, service) if service is not None else ()
-        yield host, tuple(endpoints.assignment(snapshot, view, name) for name in found)
+        if service is None:
+            yield host, ()
+        else:
+            yield host, recall(service, functools.partial(_of_service, snapshot, view, service))
+
+
+def _of_service(snapshot: Snapshot, view: View, service: Service) -> Iterator[LoadAssignment]:
+    for name in clusters.endpoint_names(snapshot, view, service):
+        yield endpoints.assignment(snapshot, view, name)
 
 
 _OWN: Mapping[XdsType, Callable[[Perspective], Iterable[Made]]] = {
@@ -211,7 +222,7 @@ _COMMON: Mapping[XdsType, Callable[[Perspective], Iterable[Made]]] = {
     XdsType.SDS: _common_secrets,
     XdsType.NDS: lambda seen: (name_table.name_table(seen.snapshot, seen.view),),
 }
-BY_HOST: Mapping[XdsType, Callable[[Snapshot, View, Names], MadeUnits]] = {
+BY_HOST: Mapping[XdsType, Callable[[Snapshot, View, Names, Recall], MadeUnits]] = {
     XdsType.CDS: clusters.common,
     XdsType.EDS: _endpoints,
 }

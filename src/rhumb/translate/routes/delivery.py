@@ -13,6 +13,7 @@ from rhumb.model.proxy import Role
 from rhumb.snapshot.view import View, whole
 from rhumb.translate import names
 from rhumb.translate.memory import Memory, Routed
+from rhumb.translate.news import EVERYTHING
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.profile import routed
 from rhumb.translate.routes.home import HomeHosts, home_hosts
@@ -83,8 +84,10 @@ def _made(seen: Perspective, memory: Memory) -> Routed:
     view = whole(seen.view)
     made = memory.shared.routes.get(view)
     if made is None:
-        before = memory.before.routes.get(view, Routed())
-        routes = OutboundRoutes(seen, before.tables, before.configurations, memory.news)
+        before, news = memory.before.routes.get(view), memory.news
+        if before is None:
+            before, news = memory.shared.similar(view, seen) or (Routed(), EVERYTHING)
+        routes = OutboundRoutes(seen, before.tables, before.configurations, news)
         asked = sorted(memory.listen(seen).asked)
         found = {name: routes.configuration(name) for name in asked}
         known = {name: one for name, one in found.items() if one is not None}

@@ -69,6 +69,8 @@ class HostTable:
         made: Mapping[Maker, _Made],
         placed: Iterable[Placed],
         claims: "Claims | None" = None,
+        *,
+        is_of_another: bool = False,
     ) -> None:
         self.listener = listener
         self.services = services
@@ -79,8 +81,15 @@ class HostTable:
         self.hosts = tuple(host for host, _ in self.placed)
         self.claims = claims
         """None where some domain was wanted twice."""
+        self.is_of_another = is_of_another
+        """It was made for another namespace, which has other short names."""
         self._by_domain: dict[str, VirtualHost] | None = None
         self._by_name: dict[str, VirtualHost] | None = None
+
+    def for_another(self) -> "HostTable":
+        """Return the table as one to begin with for another namespace."""
+        found = self.listener, self.services, self.made, self.placed
+        return HostTable(*found, is_of_another=True)
 
     @property
     def by_name(self) -> Mapping[str, VirtualHost]:
@@ -209,9 +218,11 @@ class _Builder:
         """Return the virtual hosts of the table before with what differs put in its place.
 
         None where domains may belong to others than before: hosts of VirtualServices differ, or a
-        service whose domains are not its own alone.
+        service whose domains are not its own alone, or they are those of another namespace.
         """
         before, routing = self._before, self._listener.routing
+        if before.is_of_another:
+            return None
         earlier = before.listener.routing
         if len(routing) != len(earlier) or not all(map(_same_hosts, routing, earlier)):
             return None
