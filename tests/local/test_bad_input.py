@@ -44,13 +44,6 @@ except urllib.error.HTTPError as error:
 """
 
 
-@pytest.fixture(scope="module")
-def mesh() -> Iterator[Mesh]:
-    """One mesh for all: each test puts back what it changed."""
-    with Mesh() as made:
-        yield made.up()
-
-
 @pytest.fixture
 def extra(mesh: Mesh) -> Iterator[Path]:
     """Return a file of the configuration that is not there yet; it goes after the test."""

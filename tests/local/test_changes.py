@@ -1,18 +1,11 @@
 """A changed rhumb.yaml restarts what it changes, and nothing else."""
 
 import shutil
-from collections.abc import Iterator
 
 import pytest
 from tests.local.mesh import ROUTES, WHOLE_MESH, Load, Mesh, until
 
 pytestmark = [*WHOLE_MESH, pytest.mark.timeout(60)]
-
-
-@pytest.fixture
-def fresh() -> Iterator[Mesh]:
-    with Mesh() as made:
-        yield made.up()
 
 
 def test_another_directory_of_configuration_restarts_the_control_plane_alone(

@@ -12,12 +12,6 @@ from tests.local.mesh import WHOLE_MESH, Mesh, until
 pytestmark = [*WHOLE_MESH, pytest.mark.timeout(60)]
 
 
-@pytest.fixture(scope="module")
-def mesh() -> Iterator[Mesh]:
-    with Mesh() as made:
-        yield made.up()
-
-
 @contextmanager
 def started(mesh: Mesh, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(

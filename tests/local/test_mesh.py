@@ -4,26 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.local.mesh import UNPRIVILEGED, WHOLE_MESH, Load, Mesh, until
 
 pytestmark = [*WHOLE_MESH, pytest.mark.timeout(60)]
-
-
-@pytest.fixture(scope="module")
-def mesh() -> Iterator[Mesh]:
-    """One mesh for tests that leave it as it was."""
-    with Mesh() as made:
-        yield made.up()
-
-
-@pytest.fixture
-def fresh() -> Iterator[Mesh]:
-    with Mesh() as made:
-        yield made.up()
 
 
 def test_the_gateway_answers(mesh: Mesh) -> None:

@@ -159,12 +159,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture(scope="module")
-def mesh() -> Iterator[Mesh]:
-    with Mesh() as made:
-        yield made.up()
-
-
 ENTRY = """
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry

@@ -1,18 +1,11 @@
 """proxy-config and proxy-status of a mesh that runs: real Envoys behind the control socket."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from tests.local.mesh import WHOLE_MESH, Mesh
 
 pytestmark = [*WHOLE_MESH, pytest.mark.timeout(60)]
-
-
-@pytest.fixture(scope="module")
-def mesh() -> Iterator[Mesh]:
-    with Mesh() as made:
-        yield made.up()
 
 
 def said(mesh: Mesh, *arguments: str) -> str:

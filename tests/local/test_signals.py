@@ -19,13 +19,6 @@ SIGNALS = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(scope="module")
-def mesh() -> Iterator[Mesh]:
-    """One mesh whose parts come back."""
-    with Mesh() as made:
-        yield made.up()
-
-
 def process_of(mesh: Mesh, part: str) -> int | None:
     """Return a part's process, as numbered inside."""
     if part == "control plane":

@@ -27,12 +27,6 @@ CONTROLLED = (
 SHELL = ("exec", "client", "--", "env", "PS1=> ", "sh", "-i")
 
 
-@pytest.fixture(scope="module")
-def mesh() -> Iterator[Mesh]:
-    with Mesh() as made:
-        yield made.up()
-
-
 class Window:
     """A terminal window with one command in it."""
 
