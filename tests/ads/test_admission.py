@@ -119,8 +119,45 @@ def test_whoever_came_first_is_called_first() -> None:
     room.leave(big)
     assert (early.is_awake, late.is_awake) == (True, False)
     assert room.admits(early)
-    room.leave(early)  # it had nothing to send after all
+    room.call()  # it had nothing to send after all
     assert late.is_awake
+
+
+class Crowd:
+    """Clients of a room, and what each is about."""
+
+    def __init__(self) -> None:
+        self.room = Room[Client](limit=100)
+        self.inside: set[Client] = set()
+        self.waiting: set[Client] = set()
+
+    def ask(self, client: Client) -> None:
+        """Come, or come again when called."""
+        if client in self.inside or (client in self.waiting and not client.is_awake):
+            return
+        client.is_awake = False
+        self.waiting.add(client)
+        if self.room.admits(client):
+            self.waiting.remove(client)
+            self.inside.add(client)
+
+    def send(self, client: Client, size: int) -> None:
+        """Be about to take a response."""
+        if client in self.inside:
+            self.room.enter(client, size)
+
+    def answer(self, client: Client) -> None:
+        """Have taken it, or have had nothing to take."""
+        if client in self.inside:
+            self.inside.remove(client)
+            self.room.leave(client)
+
+    def go(self, client: Client) -> None:
+        """Leave for good."""
+        self.room.drop(client)
+        self.inside.discard(client)
+        self.waiting.discard(client)
+        client.is_awake = False
 
 
 ACTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(0, 300)), max_size=60)
@@ -128,28 +165,20 @@ ACTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(0, 3
 
 @given(ACTS)
 def test_nobody_waits_for_ever(acts: list[tuple[int, int, int]]) -> None:
-    room = Room[Client](limit=100)
+    crowd = Crowd()
     clients = [Client(f"{n}", n % 3) for n in range(5)]
-    inside: set[Client] = set()
-    waiting: set[Client] = set()
     for number, act, size in acts:
         client = clients[number]
-        if act == 0 and client not in inside | waiting:
-            (inside if room.admits(client) else waiting).add(client)
-        elif act == 1 and client in inside:
-            room.enter(client, size)
-        elif act == 2 and client in inside:
-            room.leave(client)
-            inside.discard(client)
-        elif act == 3:
-            room.drop(client)
-            inside.discard(client)
-            waiting.discard(client)
-    for client in inside:
-        room.leave(client)
+        if act == 1:
+            crowd.send(client, size)
+        else:
+            {0: crowd.ask, 2: crowd.answer, 3: crowd.go}[act](client)
     for _ in clients:
-        for client in [c for c in waiting if c.is_awake and room.admits(c)]:
-            waiting.discard(client)
-            room.leave(client)
-    assert not waiting
-    assert (len(room), room.used) == (0, 0)
+        for client in clients:
+            crowd.answer(client)
+        for client in list(crowd.waiting):
+            crowd.ask(client)  # who is not awake cannot
+    for client in clients:
+        crowd.answer(client)
+    assert not crowd.waiting
+    assert (len(crowd.room), crowd.room.used) == (0, 0)

@@ -115,15 +115,14 @@ class Room(Generic[Who]):
 
     def admits(self, who: Who) -> bool:
         """Tell whether it may send now; if not, it is woken when it may."""
-        if who in self._called:
-            self._called.remove(who)
-            return True
-        self._call()
-        if not self._waiting and self._used < self._limit:
+        is_next = who in self._called or not self._waiting
+        self._called.discard(who)
+        if is_next and self._used < self._limit:
             return True
         if who not in self._waiting:
             self._waiting.add(who)
             heapq.heappush(self._heap, (who.since, next(self._numbers), who))
+        self.call()
         return False
 
     def enter(self, who: Who, size: int) -> None:
@@ -133,9 +132,9 @@ class Room(Generic[Who]):
         self._usual += (size - self._usual) * _WEIGHT
 
     def leave(self, who: Who) -> None:
-        """Take that its response has gone, or takes too long for others to wait for it."""
+        """Take that its response is answered, or takes too long for others to wait for it."""
         self._used -= self._under_way.pop(who, 0)
-        self._call()
+        self.call()
 
     def drop(self, who: Who) -> None:
         """Forget who has left."""
@@ -143,7 +142,7 @@ class Room(Generic[Who]):
         self._called.discard(who)
         self.leave(who)
 
-    def _call(self) -> None:
+    def call(self) -> None:
         """Wake as many of those who wait as there is room for, in turn."""
         while self._waiting and self._used + len(self._called) * self._usual < self._limit:
             who = heapq.heappop(self._heap)[2]

@@ -249,15 +249,17 @@ class DeltaChannel(_Channel[DeltaWatch]):
         initial, forced = self.initial, self.forced
         entries = target.entries
         self._move(target, ())
+        # Whole sets are compared first: who comes back has thousands of names, and mostly the same.
+        there = {e.name: e.version for e in full.changed}
         known = initial.keys() - forced
-        missing = tuple(
-            sorted(n for n in self.wanted | forced if n not in entries and n not in known)
-        )
+        asked = (self.wanted | forced) - there.keys() - known
+        missing = tuple(sorted(n for n in asked if n not in entries))
         if not initial:
             return full.changed, full.body, missing
-        self.leftover = MappingProxyType(
-            {n: None for n in known if n not in entries and self.has_name(n)}
-        )
+        if initial == there and not forced:
+            return (), None, missing
+        gone = (n for n in known - there.keys() if n not in entries and self.has_name(n))
+        self.leftover = MappingProxyType(dict.fromkeys(gone))
         changed = tuple(
             e for e in full.changed if initial.get(e.name) != e.version or e.name in forced
         )

@@ -239,6 +239,8 @@ class AdsServer:
     def _forget(self, stream: Stream) -> None:
         self._streams.discard(stream)
         self._unanswered.discard(stream)
+        if stream.late is not None:
+            stream.late.cancel()
         self._turns.drop(stream)
         self._room.drop(stream)
         self._leave(stream)
@@ -268,21 +270,18 @@ class AdsServer:
             before = self._clock.monotonic()
             # Of what a generator yields, gRPC would hold the last until the next.
             if stream.connection.is_new:
-                await self._write_first(stream, context, response)
-            else:
-                await context.write(response)
+                self._enter_room(stream, len(response))
+            await context.write(response)
             self._observer.taken(self._clock.monotonic() - before)
             if stream.connection.is_quiet and not stream.is_awake:
                 return
 
-    async def _write_first(self, stream: Stream, context: Context, response: bytes) -> None:
-        self._room.enter(stream, len(response))
-        slow = asyncio.get_running_loop().call_later(_PATIENCE_S, self._room.leave, stream)
-        try:
-            await context.write(response)
-        finally:
-            slow.cancel()
-            self._room.leave(stream)
+    def _enter_room(self, stream: Stream, size: int) -> None:
+        """Count a response until it is answered; gRPC takes it long before it has gone."""
+        self._room.enter(stream, size)
+        if stream.late is not None:
+            stream.late.cancel()
+        stream.late = asyncio.get_running_loop().call_later(_PATIENCE_S, self._room.leave, stream)
 
     def _may_speak(self, stream: Stream) -> bool:
         """Tell whether a new client may be sent something now; it is woken when it may."""
@@ -327,7 +326,7 @@ class AdsServer:
         found = stream.connection.next(self._views, now)
         if found is None:
             if stream.connection.is_new:
-                self._room.leave(stream)  # it was let in for nothing
+                self._room.call()  # it was let in for nothing
             if stream.behind is not None and not stream.told:
                 standing = stream.connection.standing(self._views)
                 if standing is Standing.SYNCED:
@@ -386,6 +385,10 @@ class AdsServer:
     def _hear(self, stream: Stream, request: requests.Heard | None, *, checked: bool) -> None:
         self._take(stream, request, checked=checked)
         connection = stream.connection
+        if stream.late is not None:
+            stream.late.cancel()
+            stream.late = None
+            self._room.leave(stream)
         if connection.is_new and connection.view is not None and not self._has_made(connection):
             self._queue(stream)
         else:

@@ -38,6 +38,8 @@ class Stream:
         """When the change happened that the client has yet to accept; None while there is none."""
         self.told = False
         """Something was sent for that change."""
+        self.late: asyncio.TimerHandle | None = None
+        """Goes off when an answer to one of its first responses is late."""
         self.is_queued = False
         """It waits for its turn to have something made."""
 
