@@ -181,7 +181,7 @@ async def _floors(
 
 async def _pushes(size: Size, bare: Server, streams: Streams, phase: Phase) -> float:
     # A change that few hear of, or that takes several responses, is measured as whole rounds.
-    rounds = max(size.changes, 5)
+    rounds = max(size.changes, 20)
     data = max(phase.bytes // max(phase.responses, 1), 1)
     cpu = bare.cpu_ms
     for _ in range(rounds):
