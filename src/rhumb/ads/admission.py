@@ -122,7 +122,6 @@ class Room(Generic[Who]):
         if who not in self._waiting:
             self._waiting.add(who)
             heapq.heappush(self._heap, (who.since, next(self._numbers), who))
-        self.call()
         return False
 
     def enter(self, who: Who, size: int) -> None:
