@@ -101,12 +101,11 @@ class Registration:
         known = self._records.look(key)  # it may have said something else elsewhere
         if known is not None and known.healthy == healthy and known.reason == reason:
             return
-        _log.log(
-            logging.INFO if healthy else logging.WARNING,
-            "workload is %s",
-            "healthy" if healthy else "unhealthy",
-            extra={"workload": _named(key), "reason": reason},
-        )
+        if healthy:
+            _log.info("workload is healthy", extra={"workload": _named(key)})
+        else:
+            extra = {"workload": _named(key), "reason": reason}
+            _log.warning("workload is unhealthy", extra=extra)
 
         def told(record: Record) -> Record:
             record = msgspec.structs.replace(record, healthy=healthy, reason=reason)
