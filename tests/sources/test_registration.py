@@ -197,3 +197,11 @@ def test_a_broken_record_is_reported_and_left_aside(
     (desk.directory / "x.json").write_text("{")
     desk.start()
     assert "not readable" in caplog.text
+
+
+def test_why_is_told_of_the_sick_alone(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        desk.desk.health(reviews(), healthy=False, reason="HTTP 500")
+        desk.desk.health(reviews(), healthy=True, reason="")
+    told = [(r.getMessage(), vars(r).get("reason")) for r in caplog.records]
+    assert told == [("workload is unhealthy", "HTTP 500"), ("workload is healthy", None)]
