@@ -16,7 +16,9 @@ SCENARIOS: Mapping[str, Callable[[bool], Report]] = {
         sizes=controlplane.SHORT if quick else controlplane.LONG, changes=5 if quick else 10
     ),
     "controlplane-stress": lambda quick: (
-        stress.run(churn_s=5, kills=3) if quick else stress.run(proxies=500, churn_s=60, kills=20)
+        stress.run(churn_s=5, kills=3, moments=50)
+        if quick
+        else stress.run(proxies=500, churn_s=60, kills=20, moments=2000)
     ),
     "dataplane": lambda quick: dataplane.run(rounds=3 if quick else 9, seconds=1 if quick else 3),
     "dataplane-changes": lambda quick: changes.run(seconds=5 if quick else 60),

@@ -47,7 +47,7 @@ class Mesh(msgspec.Struct, frozen=True, kw_only=True):
                 replace(directory / f"routes-{service}.yaml", self.routes(service))
         for number in range(self.namespaces):
             if self.scoped:
-                replace(directory / f"sidecar-{number}.yaml", _SIDECAR % f"ns-{number}")
+                replace(directory / f"sidecar-{number}.yaml", self.sidecar(number))
         if self.varied:
             replace(directory / "varied.yaml", "---\n".join(self._variety()))
         if self.published:
@@ -89,6 +89,10 @@ class Mesh(msgspec.Struct, frozen=True, kw_only=True):
         gateways = "[mesh, ns-0/public]" if self.published else "[mesh]"
         rules = _TCP_RULES if self.tcp else _HTTP_RULES
         return (_ROUTES + rules) % (values | {"user": user, "gateways": gateways})
+
+    def sidecar(self, namespace: int) -> str:
+        """Return the Sidecar that has a namespace see itself alone."""
+        return _SIDECAR % f"ns-{namespace}"
 
     def is_gateway(self, proxy: int) -> bool:
         """Tell whether a proxy is the gateway's, by its number."""

@@ -12,7 +12,7 @@ import grpc
 from envoy.config.core.v3.base_pb2 import Node
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
-from benchmarks.controlplane import servers
+from benchmarks.controlplane import servers, storm
 from benchmarks.controlplane.changes import change, quiet
 from benchmarks.controlplane.mesh import Mesh, replace
 from benchmarks.controlplane.proxies import (
@@ -37,6 +37,7 @@ def run(
     proxies: int = 100,
     churn_s: float = 10.0,
     kills: int = 5,
+    moments: int = 200,
     chance: random.Random | None = None,
 ) -> Report:
     """Return a figure for each kind of stress."""
@@ -50,6 +51,9 @@ def run(
         rows += _killed(mesh, config, state, kills, chance)
     with _site(Mesh(services=50)) as (mesh, config, state):
         rows += _broken(mesh, config, state)
+    for mesh in (Mesh(services=50), Mesh(services=50, varied=True, policed=True)):
+        with _site(mesh) as (_, config, state):
+            rows += _storm(mesh, config, state, proxies, moments, chance)
     how = "what a few do, or what goes wrong, beside proxies that behave"
     return Report(scenario="controlplane-stress", how=how, rows=tuple(rows))
 
@@ -319,3 +323,21 @@ def _broken(mesh: Mesh, config: Path, state: Path) -> list[Row]:
 async def _newcomer(mesh: Mesh, server: Server) -> dict[str, dict[str, str]]:
     async with connected(server.target, [node(mesh, 1)]) as (proxy,):
         return proxy.held
+
+
+def _storm(
+    mesh: Mesh, config: Path, state: Path, count: int, moments: int, chance: random.Random
+) -> list[Row]:
+    """Change everything at once, and cut streams; then ask a control plane that knows the last files alone."""
+    nodes = [node(mesh, n, vhds=n % 3 > 0) for n in range(count)]
+    weather = storm.Weather(mesh, config, chance)
+    with servers.control_plane(config, state) as server:
+        calm = storm.rage(server.target, nodes, weather, chance, moments)
+        held, returned = asyncio.run(calm)
+    with servers.control_plane(config, state) as server:
+        wanted = asyncio.run(storm.fresh(server.target, nodes))
+    wrong = list(storm.differing(held, wanted))
+    for number, kind, name in wrong[:10]:
+        print(f"  proxy {number}: {kind.rpartition('.')[2]} {name}")
+    what = f"{weather.changes} changes, {returned} cut: wrong"
+    return [Row(what=what, value=len(wrong), at_most=0)]
