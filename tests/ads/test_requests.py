@@ -1,10 +1,12 @@
 """Requests as they are read: what is read the short way says what it would have said the long way."""
 
+from envoy.config.core.v3 import base_pb2 as core
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rhumb.ads import requests
+from rhumb.model.proxy import UserAgent
 from rhumb.xds.events import DeltaRequest
 from rhumb.xds.types import XdsType
 
@@ -60,3 +62,13 @@ def test_what_is_no_request_is_told() -> None:
     assert requests.delta(b"\xff" * 9) is None
     assert requests.delta(b"\x12") is None
     assert requests.delta(b"") == discovery.DeltaDiscoveryRequest()
+
+
+def test_a_node_says_which_program_it_is() -> None:
+    node = core.Node(id="sidecar~10.0.0.9~x.books~books.svc.cluster.local")
+    assert requests.parse_node(node).user_agent == UserAgent()
+    node.user_agent_name = "envoy"
+    assert requests.parse_node(node).user_agent == UserAgent("envoy")
+    version = node.user_agent_build_version.version
+    version.major_number, version.minor_number = 1, 40
+    assert requests.parse_node(node).user_agent == UserAgent("envoy", (1, 40))

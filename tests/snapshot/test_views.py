@@ -1,8 +1,10 @@
 """Proxies become views; who may read which secrets."""
 
+import pytest
+
 from rhumb.model.codec import parse
 from rhumb.model.endpoint import Locality
-from rhumb.model.proxy import Proxy
+from rhumb.model.proxy import Proxy, UserAgent
 from rhumb.model.resource import Changes, ResourceSet
 from rhumb.snapshot.build import World, build, empty
 from rhumb.snapshot.view import Capabilities, View
@@ -146,6 +148,26 @@ def test_capabilities_are_texts_in_the_metadata() -> None:
         unprivileged=True,
         ipv6=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "agent", "expected"),
+    [
+        ({}, UserAgent("envoy", (1, 40)), True),
+        ({}, UserAgent("envoy", (2, 0)), True),
+        ({}, UserAgent("envoy"), True),
+        ({}, UserAgent("envoy", (1, 39)), False),
+        ({}, UserAgent("gRPC Go"), False),
+        ({}, UserAgent(), False),
+        ({"RHUMB_VHDS": "true"}, UserAgent(), True),
+        ({"RHUMB_VHDS": "false"}, UserAgent("envoy", (1, 40)), False),
+    ],
+)
+def test_envoys_take_virtual_hosts_one_by_one(
+    said: dict[str, object], agent: UserAgent, expected: bool
+) -> None:
+    node = Proxy.parse("sidecar~10.0.0.9~x.books~books.svc.cluster.local", said, user_agent=agent)
+    assert world().view(node).capabilities.vhds is expected
 
 
 SECRETS = """

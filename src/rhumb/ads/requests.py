@@ -1,5 +1,6 @@
 """Discovery requests as values: parsed once, checked against limits."""
 
+import sys
 from collections.abc import Iterable, Mapping
 
 from envoy.config.core.v3 import base_pb2 as core
@@ -9,7 +10,7 @@ from google.protobuf.message import DecodeError
 
 from rhumb.base.errors import RhumbError
 from rhumb.model.endpoint import Locality
-from rhumb.model.proxy import Proxy
+from rhumb.model.proxy import Proxy, UserAgent
 from rhumb.xds import wire
 from rhumb.xds.events import DeltaRequest, SotwRequest
 from rhumb.xds.types import XdsType
@@ -89,7 +90,22 @@ def parse_node(node: core.Node) -> Proxy:
     """Read who a client says it is. Raises RhumbError when the node id has another shape."""
     place = node.locality
     locality = Locality(place.region, place.zone, place.sub_zone)
-    return Proxy.parse(node.id, MessageToDict(node.metadata), locality)
+    build = node.user_agent_build_version
+    number = build.version.major_number, build.version.minor_number
+    user_agent = UserAgent(node.user_agent_name, number if build.HasField("version") else None)
+    metadata = {
+        sys.intern(name): _shared(value) for name, value in MessageToDict(node.metadata).items()
+    }
+    return Proxy.parse(node.id, metadata, locality, user_agent)
+
+
+def _shared(value: object) -> object:
+    """Return a value of metadata with texts that are held once: those of most proxies are the same."""
+    if isinstance(value, str):
+        return sys.intern(value)
+    if isinstance(value, dict):
+        return {sys.intern(name): _shared(each) for name, each in value.items()}
+    return value
 
 
 def _names(said: Iterable[str], longest: int) -> tuple[str, ...]:

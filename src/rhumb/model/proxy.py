@@ -38,6 +38,17 @@ _INTERCEPTIONS = frozenset(mode.value for mode in Interception)
 _NOWHERE = Locality()
 
 
+class UserAgent(msgspec.Struct, frozen=True):
+    """Which program a client says it is (Envoy: Node.user_agent_name and user_agent_build_version)."""
+
+    name: str = ""
+    version: tuple[int, int] | None = None
+    """Major and minor number; None: not said."""
+
+
+_UNKNOWN = UserAgent()
+
+
 class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     """One connected proxy: all that was said in its Node, parsed."""
 
@@ -58,6 +69,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     """ISTIO_VERSION as claimed."""
     interception: Interception = Interception.REDIRECT
+    user_agent: UserAgent = _UNKNOWN
     metadata: Mapping[str, object] = MappingProxyType({})
     """Everything else, as sent."""
 
@@ -67,6 +79,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
         node_id: str,
         metadata: Mapping[str, object],
         locality: Locality = _NOWHERE,
+        user_agent: UserAgent = _UNKNOWN,
     ) -> "Proxy":
         """Read `type~ip~name.namespace~domain` and Istio's metadata.
 
@@ -97,6 +110,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
             locality=_locality(labels) or locality,
             version=str(metadata.get("ISTIO_VERSION") or ""),
             interception=_interception(metadata),
+            user_agent=user_agent,
             metadata=MappingProxyType(dict(metadata)),
         )
 

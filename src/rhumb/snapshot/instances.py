@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from rhumb.model.kinds.sidecar import Sidecar
-from rhumb.model.proxy import Proxy, Role
+from rhumb.model.proxy import Proxy, Role, UserAgent
 from rhumb.model.resource import Resource
 from rhumb.model.service import Protocol, Registry, Service
 from rhumb.registry import kubernetes
@@ -16,6 +16,9 @@ from rhumb.registry.conflicts import contributing, ports_of
 from rhumb.registry.workloads import Entry, selects
 from rhumb.snapshot import own_config
 from rhumb.snapshot.view import Capabilities, Instance, View
+
+_TRIED = (1, 40)
+"""The Envoy whose way with virtual hosts that come one by one was tried (docs/adr/0007)."""
 
 
 def view(proxy: Proxy, catalog: Catalog, domain: str) -> View:
@@ -42,7 +45,7 @@ def view(proxy: Proxy, catalog: Catalog, domain: str) -> View:
         node=_node(proxy, own) if catalog.node_local else "",
         proxy_config=own_config.shaping(proxy.metadata),
         instances=instances,
-        capabilities=capabilities(proxy.metadata, proxy.addresses),
+        capabilities=capabilities(proxy),
     )
 
 
@@ -165,8 +168,14 @@ def _instance(service: Service, number: int, target: int) -> Iterator[Instance]:
         yield Instance(service.hostname, service.namespace, port, target, service.created)
 
 
-def capabilities(metadata: Mapping[str, object], addresses: tuple[str, ...]) -> Capabilities:
-    """Read what a proxy can do from its metadata; booleans are strings there."""
+def _is_current(program: UserAgent) -> bool:
+    """Tell whether a client is an Envoy, and does not say that it is older than those that were tried."""
+    return program.name == "envoy" and (program.version or _TRIED) >= _TRIED
+
+
+def capabilities(proxy: Proxy) -> Capabilities:
+    """Read what a proxy can do, most of it from its metadata; booleans are strings there."""
+    metadata, addresses = proxy.metadata, proxy.addresses
 
     def yes(name: str) -> bool:
         return str(metadata.get(name) or "").lower() in ("true", "1")
@@ -176,7 +185,7 @@ def capabilities(metadata: Mapping[str, object], addresses: tuple[str, ...]) -> 
         file_sds=yes("RHUMB_FILE_SDS"),
         own_resolver=yes("RHUMB_RESOLVER"),
         stats_access_logger=yes("RHUMB_STATS"),
-        vhds=yes("RHUMB_VHDS"),
+        vhds=yes("RHUMB_VHDS") if "RHUMB_VHDS" in metadata else _is_current(proxy.user_agent),
         http_proxy_port=int(port) if port.isdigit() else 0,
         dns_capture=yes("DNS_CAPTURE"),
         http10=yes("HTTP10"),
