@@ -95,6 +95,7 @@ class AdsServer:
         self._groups: dict[View, set[Stream]] = {}
         """Streams by the view that they are served."""
         self._closing = False
+        self._nursery = Nursery("xds")
         self._unanswered: set[Stream] = set()
         """Streams with something open that others must not wait for beyond a time."""
         self._sweep: asyncio.TimerHandle | None = None
@@ -190,21 +191,20 @@ class AdsServer:
                 incoming: AsyncIterator[requests.Heard | None], context: Context
             ) -> None:
                 stream = await self._open(context, identify, delta=delta)
-                nursery = Nursery("xds")
                 checked = identify is not None
-                reading = nursery.start("read", self._read(stream, incoming, checked=checked))
+                reading = self._nursery.start("read", self._read(stream, incoming, checked=checked))
                 try:
                     while not reading.done() or stream.is_awake:
                         if stream.failed is not None or self._closing:
                             # A read that goes on would be told of the end as an error.
-                            await nursery.close()
+                            await _stopped(reading)
                             await context.abort(*self._reason(stream))
                         stream.is_awake = False
                         await self._speak(stream, context)
                         await stream.sleep()
                 finally:
                     self._forget(stream)
-                    await nursery.close()
+                    await _stopped(reading)
                     if stream.proxy is not None:
                         self._observer.disconnected(stream.proxy)
 
@@ -449,6 +449,12 @@ class AdsServer:
 
 class ClaimError(RhumbError):
     """A node claims to be somebody else."""
+
+
+async def _stopped(task: asyncio.Task[None]) -> None:
+    """Cancel a task, and return when it has ended."""
+    task.cancel()
+    _ = await asyncio.wait((task,))
 
 
 def _code(error: RhumbError) -> grpc.StatusCode:
