@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -86,3 +87,21 @@ def test_one_that_does_not_start_says_why_at_once(state: State) -> None:
             await plane.serve(("/nothing",))
 
     run(state, what)
+
+
+def test_one_that_is_killed_leaves_nothing_outside_its_state(tmp_path: Path) -> None:
+    # Below /tmp: a socket's path has 107 bytes at most.
+    with tempfile.TemporaryDirectory(prefix="rm", dir="/tmp") as home:
+        state = State(Path(home) / "m")
+        state.make()
+
+        async def what(plane: ControlPlane) -> None:
+            await plane.serve((str(tmp_path),))
+            assert plane.pid is not None
+            os.kill(plane.pid, signal.SIGKILL)
+
+        run(state, what)
+        (left,) = state.directory.glob("rhumb-*/server")
+        assert left.is_socket()
+        state.remove()
+        assert list(Path(home).iterdir()) == []
