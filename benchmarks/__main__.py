@@ -16,13 +16,13 @@ SCENARIOS: Mapping[str, Callable[[bool], Report]] = {
         sizes=controlplane.SHORT if quick else controlplane.LONG, changes=5 if quick else 10
     ),
     "controlplane-stress": lambda quick: (
-        stress.run(churn_s=5, kills=3, moments=50)
+        stress.run(proxies=60, churn_s=4, kills=2, moments=30)
         if quick
         else stress.run(proxies=500, churn_s=60, kills=20, moments=2000)
     ),
     "dataplane": lambda quick: dataplane.run(rounds=3 if quick else 9, seconds=1 if quick else 3),
-    "dataplane-changes": lambda quick: changes.run(seconds=5 if quick else 60),
-    "startup": lambda quick: startup.run(rounds=2 if quick else 5),
+    "dataplane-changes": lambda quick: changes.run(seconds=4 if quick else 60),
+    "startup": lambda quick: startup.run(rounds=1 if quick else 5),
     "convergence": lambda quick: convergence.run(changes=10 if quick else 40),
     "memory": lambda quick: memory.run(rounds=1 if quick else 3),
 }

@@ -3,21 +3,37 @@
 import asyncio
 import itertools
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 from envoy.config.core.v3.base_pb2 import Node
 
 from benchmarks.controlplane.changes import quiet
 from benchmarks.controlplane.mesh import Mesh, replace
 from benchmarks.controlplane.proxies import NEWCOMER, Holding, Names, Proxy, connected
+from benchmarks.controlplane.servers import Server
 
 Versions = Mapping[str, Mapping[str, str]]
 _BURST = (1, 1, 1, 2, 5, 20)
 """Files that change in the same moment."""
 _PAUSES_S = (0.0, 0.0, 0.001, 0.005, 0.02, 0.1)
+_PATIENCE_S = 30.0
 _RECONNECTS = 0.3
 """Share of the moments in which some proxy loses its stream."""
+
+
+class _Type(msgspec.Struct):
+    state: str
+
+
+class _Stream(msgspec.Struct):
+    types: dict[str, _Type]
+
+    @property
+    def is_synced(self) -> bool:
+        return all(each.state == "SYNCED" for each in self.types.values())
 
 
 class Fleet:
@@ -112,11 +128,11 @@ class Weather:
 
 
 async def rage(
-    target: str, nodes: list[Node], weather: Weather, chance: random.Random, moments: int
+    server: Server, nodes: list[Node], weather: Weather, chance: random.Random, moments: int
 ) -> tuple[list[Versions], int]:
     """Return what each proxy holds once all is quiet again, and how many streams were cut."""
     async with asyncio.TaskGroup() as group:
-        fleet = Fleet(target, nodes, group)
+        fleet = Fleet(server.target, nodes, group)
         fleet.start()
         try:
             await fleet.ready()
@@ -125,12 +141,22 @@ async def rage(
                 if chance.random() < _RECONNECTS:
                     await fleet.cut(chance.randrange(len(nodes)))
                 await asyncio.sleep(chance.choice(_PAUSES_S))
-            await quiet(fleet.proxies)
-            # What is late because a client was: nothing here waits longer than for one.
-            await quiet(fleet.proxies)
+            await _rest(server, fleet)
             return [_held(proxy.holding) for proxy in fleet.proxies], fleet.returned
         finally:
             fleet.end()
+
+
+async def _rest(server: Server, fleet: Fleet) -> None:
+    """Wait until nothing comes any more, and the control plane says that everybody has everything."""
+    deadline = time.monotonic() + _PATIENCE_S
+    await quiet(fleet.proxies)
+    while time.monotonic() < deadline:
+        said = await asyncio.to_thread(server.page, "/debug/syncz")
+        streams = msgspec.convert(said, list[_Stream])
+        await quiet(fleet.proxies)
+        if len(streams) == len(fleet.proxies) and all(each.is_synced for each in streams):
+            return
 
 
 async def fresh(target: str, nodes: list[Node]) -> list[Versions]:

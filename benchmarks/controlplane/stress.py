@@ -332,7 +332,7 @@ def _storm(
     nodes = [node(mesh, n, vhds=n % 3 > 0) for n in range(count)]
     weather = storm.Weather(mesh, config, chance)
     with servers.control_plane(config, state) as server:
-        calm = storm.rage(server.target, nodes, weather, chance, moments)
+        calm = storm.rage(server, nodes, weather, chance, moments)
         held, returned = asyncio.run(calm)
     with servers.control_plane(config, state) as server:
         wanted = asyncio.run(storm.fresh(server.target, nodes))

@@ -79,7 +79,7 @@ def run(*, seconds: float = 20.0, connections: int = 16) -> Report:
     with tempfile.TemporaryDirectory() as name, _mesh(Path(name)) as mesh:
         routes = Path(name) / "mesh" / "routes.yaml"
         _load(mesh, connections, _WARM_S)
-        still = _load(mesh, connections, min(seconds, 5.0))
+        still = _load(mesh, connections, seconds / 2)
         done = threading.Event()
         with ThreadPoolExecutor(1) as pool:
             changing = pool.submit(_change, routes, done)
