@@ -2,9 +2,10 @@
 
 import pytest
 
+from rhumb.ads.channel import State
 from rhumb.snapshot.build import World
 from rhumb.testing.ads import ACK_TIMEOUT_S, Link, views_of
-from rhumb.testing.fake_envoy import CDS, RDS, VHDS, FakeEnvoy
+from rhumb.testing.fake_envoy import CDS, EDS, RDS, VHDS, FakeEnvoy
 from rhumb.testing.world import resources, world
 
 SERVICE = """
@@ -83,3 +84,28 @@ def test_who_asks_for_no_routes_again_loses_a_cluster_in_time(metadata: dict[str
     assert cluster("b") not in envoy.held[CDS]
     assert link.connection.deadlines() == []
     assert not link.connection.holds_back
+
+
+def test_full_states_that_are_held_are_not_sent_again() -> None:
+    envoy = FakeEnvoy(NODE, METADATA, delta=False)
+    Link(views_of(mesh("b")), envoy).settle()
+    before = {kind: envoy.texts(kind) for kind in envoy.held}
+    envoy.responses.clear()
+    link = Link(views_of(mesh("b")), envoy, one_by_one=True)
+    assert link.settle() == 0
+    assert {row.state for row in link.connection.status(link.views)} == {State.SYNCED}
+    # What it has was accepted: it is what a refused one is replaced by.
+    envoy.reject = lambda kind, name, _: f"{name}: no" * (kind is RDS)
+    link.publish(views_of(mesh("c")))
+    link.settle()
+    assert envoy.texts(RDS) == before[RDS]
+    assert {kind for kind, _, _ in envoy.responses} >= {CDS, RDS}
+
+
+def test_full_states_of_other_names_or_other_content_are_sent() -> None:
+    envoy = FakeEnvoy(NODE, METADATA, delta=False)
+    Link(views_of(mesh("b")), envoy).settle()
+    envoy.responses.clear()
+    envoy.names[EDS] = envoy.names[EDS] | {"nowhere"}
+    Link(views_of(mesh("b")), envoy, one_by_one=True).settle()
+    assert [kind for kind, _, _ in envoy.responses] == [EDS]

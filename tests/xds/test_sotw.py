@@ -24,7 +24,7 @@ def test_a_stream_from_subscribe_to_nack() -> None:
 def test_a_reconnecting_client_is_answered_whatever_its_nonce() -> None:
     watch = SotwWatch(CDS)
     request = ask(CDS, nonce="from another life", version="7")
-    assert watch.receive(request) == [Answer(returns=True)]
+    assert watch.receive(request) == [Answer(returns=True, version="7")]
 
 
 def test_an_ack_that_asks_for_more_is_both() -> None:

@@ -73,7 +73,8 @@ class _Channel(Generic[Watch]):
 
     __slots__ = (
         "accepted", "differences", "due", "error", "forced", "good", "initial", "leftover", "open",
-        "refused", "rejects", "responses", "retries", "returns", "sent_at", "table", "wanted", "watch",
+        "refused", "rejects", "responses", "retries", "returns", "sent_at", "table", "version", "wanted",
+        "watch",
     )  # fmt: skip
 
     def __init__(self, watch: Watch, differences: Differences) -> None:
@@ -92,6 +93,8 @@ class _Channel(Generic[Watch]):
         self.initial: Mapping[str, str] = {}
         self.returns = False
         """The client came with resources of an earlier stream, which are in use."""
+        self.version = ""
+        """Of the full state that it came with."""
         self.leftover: Mapping[str, Entry | None] = _NOTHING
         """Held by the client, gone from the table, not yet removed: removals come last."""
         self.refused: Mapping[str, Refusal] = {}
@@ -132,6 +135,7 @@ class _Channel(Generic[Watch]):
         self.wanted |= action.names
         if self.table is None:
             self.initial, self.returns = action.initial, action.returns
+            self.version = action.version
         elif self.watch.wildcard and not action.names:
             self.table = None  # asked for everything again
 
@@ -338,6 +342,11 @@ class SotwChannel(_Channel[SotwWatch]):
     def next(self, target: Table, *, may_remove: bool, nonce: str, now: float) -> Response | None:
         """Send everything if something changed; what is to be removed stays in it until it may go."""
         scope, before = self.scope, self.table
+        if before is None and self._is_held(target, scope):
+            self._move(target, ())
+            self.good = target
+            self.due, self.wanted = False, NOBODY
+            return None
         difference = self.differences.between(before, target, scope)
         self._move(target, difference.removed)
         release = may_remove and bool(self.leftover)
@@ -354,6 +363,13 @@ class SotwChannel(_Channel[SotwWatch]):
         body += self._absent(target) + wire.sotw_nonce(nonce)
         self._went_out(difference.changed, nonce, now)
         return Response(body, difference.changed, int(release))
+
+    def _is_held(self, target: Table, scope: Names | None) -> bool:
+        """Tell whether the client came with this very state, and waits for nothing else."""
+        if not self.version or self.forced or self._absent(target):
+            return False
+        # Equal versions are equal states, and a response begins with its version.
+        return self.differences.whole(target, scope)[1].startswith(wire.field(1, self.version))
 
     def _absent(self, target: Table) -> bytes:
         """Spell assignments without endpoints for the names that have none: clusters wait for an answer."""

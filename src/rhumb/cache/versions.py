@@ -1,5 +1,6 @@
 """What a view has, and what is different from what it had: computed and encoded once for all streams."""
 
+import hashlib
 import itertools
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -164,5 +165,8 @@ def change_body(kind: XdsType, changed: Iterable[Entry], removed: Iterable[str] 
 
 
 def full_body(table: Table, entries: Iterable[Entry]) -> bytes:
-    """Spell a DiscoveryResponse without nonce."""
-    return wire.sotw_body(table.type.value, str(table.number), (e.packed for e in entries))
+    """Spell a DiscoveryResponse without nonce; its version says what is in it, in whatever order."""
+    held = tuple(entries)
+    listed = "\n".join(sorted(f"{e.name} {e.version}" for e in held))
+    version = hashlib.blake2b(listed.encode(), digest_size=8).hexdigest()
+    return wire.sotw_body(table.type.value, version, (e.packed for e in held))

@@ -40,6 +40,8 @@ class Answer(msgspec.Struct, frozen=True):
     """What the client already holds; on the first request of a stream only."""
     returns: bool = False
     """The client comes back with resources of an earlier stream, listed or not."""
+    version: str = ""
+    """Of the full state that it comes back with; on the first request of a stream only."""
 
 
 class Accepted(msgspec.Struct, frozen=True):

@@ -41,7 +41,8 @@ class SotwWatch:
             )
         added = self._subscribe(frozenset(request.names), first=first)
         if added is not None:
-            actions.append(Answer(added, returns=first and bool(request.version)))
+            brings = request.version if first else ""
+            actions.append(Answer(added, returns=bool(brings), version=brings))
         return actions
 
     def _subscribe(self, names: frozenset[str], *, first: bool) -> frozenset[str] | None:
