@@ -55,9 +55,10 @@ def reach(
         else:
             types |= types_of[key]
             wide |= types_of[key]
-    # All services are looked through for each: not for a whole world, whose listeners are new anyway.
-    if XdsType.LDS not in types and any(_listens(each, services) for each in routed):
-        types.add(XdsType.LDS)
+    if XdsType.LDS not in types and routed:
+        known = _Named(services, domain)
+        if any(_listens(each, known) for each in routed):
+            types.add(XdsType.LDS)
     return Reach(types=frozenset(types), wide=frozenset(wide), rules=frozenset(rules))
 
 
@@ -66,7 +67,7 @@ def _host(resource: Resource, domain: str) -> str:
     return hosts.fqdn(resource.spec.host, resource.meta.namespace, domain)
 
 
-def _listens(resource: Resource, services: Services) -> bool:
+def _listens(resource: Resource, known: "_Named") -> bool:
     """Tell whether listeners are made of a VirtualService: its TCP and TLS rules, and sniffed ports."""
     spec = resource.spec
     assert isinstance(spec, VirtualService)
@@ -74,27 +75,27 @@ def _listens(resource: Resource, services: Services) -> bool:
         return True
     return any(
         port.protocol is Protocol.AUTO
-        for service in _named(spec.hosts, resource.meta.namespace, services)
+        for host in spec.hosts
+        for service in known.by(host.lower(), resource.meta.namespace)
         for port in service.ports
     )
 
 
-def _named(said: Iterable[str], namespace: str, services: Services) -> Iterator[Service]:
-    for host in said:
-        lower = host.lower()
-        if hosts.is_wildcard(lower) or "." not in lower:
-            yield from (
-                s
-                for name, group in services.items()
-                if hosts.covers(lower, name) or name.startswith(f"{lower}.{namespace}.")
-                for s in group
-            )
+class _Named:
+    """Services by what VirtualServices call them."""
+
+    def __init__(self, services: Services, domain: str) -> None:
+        self._services = services
+        self._domain = domain
+        self._wild = [name for name in services if hosts.is_wildcard(name)]
+
+    def by(self, host: str, namespace: str) -> Iterator[Service]:
+        """Yield the services that a host in lower case may mean."""
+        if hosts.is_wildcard(host):
+            names = [name for name in self._services if hosts.overlap(name, host)]
         else:
-            yield from services.get(lower, ())
-        # A service whose own name is a wildcard may cover the host.
-        yield from (
-            s
-            for name, group in services.items()
-            if name.startswith("*") and hosts.overlap(name, lower)
-            for s in group
-        )
+            # A service whose own name is a wildcard may cover the host.
+            covering = (name for name in self._wild if hosts.covers(name, host))
+            names = [host, hosts.fqdn(host, namespace, self._domain), *covering]
+        for name in names:
+            yield from self._services.get(name, ())
