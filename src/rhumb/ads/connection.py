@@ -103,6 +103,8 @@ class Connection:
         self._expected_at = 0.0
         self.proxy: Proxy | None = None
         self.view: View | None = None
+        self._brings = False
+        """The client came with something that others of its types may use."""
         self.stale_nonces = 0
         self.is_new = True
         """It has asked for a type of which it has not had all, as of all others, since."""
@@ -122,6 +124,7 @@ class Connection:
             match action:
                 case Answer():
                     channel.answer(action)
+                    self._brings |= action.returns and request.type in _REMOVED_AFTER
                 case Accepted():
                     channel.accept()
                 case Rejected(_, error):
@@ -276,15 +279,12 @@ class Connection:
 
         It asks for one after the other: what its routes need must not go because they are not known yet.
         """
-        channels = self._channels
-        if self._has_returned or not any(
-            c.returns and k in _REMOVED_AFTER for k, c in channels.items()
-        ):
+        if self._has_returned or not self._brings:
             return _NOTHING
         assert self.view is not None
         if self._returned_at is None:
             self._returned_at = now
-        missing = _USERS - channels.keys()
+        missing = _USERS - self._channels.keys()
         found = frozenset(kind for kind in missing if views.table(self.view, kind).entries)
         if not found or now >= self._returned_at + self._ack_timeout:
             self._has_returned, self._returned_at = True, None
