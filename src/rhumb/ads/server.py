@@ -193,6 +193,8 @@ class AdsServer:
                 stream = await self._open(context, identify, delta=delta)
                 checked = identify is not None
                 reading = self._nursery.start("read", self._read(stream, incoming, checked=checked))
+                # gRPC's abort makes a cycle of this frame, which must hold no request until it is collected.
+                del incoming
                 try:
                     while not reading.done() or stream.is_awake:
                         if stream.failed is not None or self._closing:
