@@ -150,7 +150,10 @@ class Proxy:
     def holding(self) -> Holding:
         """Return what it has to bring to another stream."""
         versions = {kind: dict(names) for kind, names in self.held.items()}
-        return Holding(versions, {kind: frozenset(each) for kind, each in self._asked.items()})
+        names = dict(self._brings.names)
+        for kind, asked in self._asked.items():
+            names[kind] = names.get(kind, frozenset()) | asked
+        return Holding(versions, names)
 
     async def run(self) -> None:
         """Hold the stream until cancelled, or until there is no server any more."""
