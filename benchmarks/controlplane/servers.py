@@ -49,7 +49,7 @@ class Server:
 
 @contextmanager
 def control_plane(config: Path, state: Path, *options: str, xds_port: int = 0) -> Iterator[Server]:
-    """Run `rhumb serve` on a directory while the block runs."""
+    """Run `rhumb serve` on a directory while the block runs, and print what it calls a defect of its own."""
     text = state / f"log-{time.monotonic_ns()}"
     with text.open("wb") as log:
         process = subprocess.Popen(
@@ -70,6 +70,8 @@ def control_plane(config: Path, state: Path, *options: str, xds_port: int = 0) -
         )
     finally:
         _end(process)
+        for line in _defects(text):
+            print(line, file=sys.stderr)
 
 
 @contextmanager
@@ -99,6 +101,13 @@ def _ports(process: "subprocess.Popen[str]", log: Path) -> dict[str, int]:
             break
         time.sleep(0.05)
     raise RuntimeError(f"rhumb serve did not start: {log.read_text()[-2000:]}")
+
+
+def _defects(log: Path) -> Iterator[str]:
+    """Yield what nobody but the log tells: configuration that proxies go without."""
+    for line in log.read_text(errors="replace").splitlines():
+        if '"defect: ' in line or "Traceback" in line:
+            yield f"  the control plane says: {line[:2000]}"
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
