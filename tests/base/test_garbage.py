@@ -4,6 +4,9 @@ import asyncio
 import gc
 import threading
 
+import pytest
+
+from rhumb.base import garbage
 from rhumb.base.garbage import collect_here
 
 
@@ -37,6 +40,31 @@ def test_knots_of_other_threads_end_on_the_loops() -> None:
 
     asyncio.run(main())
     assert set(ended) == {threading.get_ident()}
+
+
+@pytest.mark.parametrize(("grown", "rounds"), [(1.5, 1 << 40), (1 << 40, 5)])
+def test_what_was_taken_to_stay_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch, grown: float, rounds: int
+) -> None:
+    """Once it has become much, or in time."""
+    monkeypatch.setattr(garbage, "_GROWN", grown)
+    monkeypatch.setattr(garbage, "_ALL_EVERY", rounds)
+    monkeypatch.setattr(garbage, "_OLDER_EVERY", 1)
+    ended: list[int] = []
+
+    async def main() -> None:
+        collecting = asyncio.ensure_future(collect_here(0.001))
+        await asyncio.sleep(0)
+        known = gc.get_freeze_count()
+        while not ended:
+            old = [Knot(ended) for _ in range(known // 4)]
+            while any(each is old[-1] for each in gc.get_objects()):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.001)
+            old.clear()
+        collecting.cancel()
+        await asyncio.wait([collecting])
+
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_python_collects_by_itself_again_afterwards() -> None:
