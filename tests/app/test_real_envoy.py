@@ -11,7 +11,11 @@ from typing import Any, cast
 import pytest
 from tests.app.live_envoy import envoy
 
+from rhumb.ads.server import AdsServer
+from rhumb.ads.stream import Stream
+from rhumb.base.errors import RhumbError
 from rhumb.testing.control_plane import Running, running, settings
+from rhumb.xds.types import XdsType
 
 pytestmark = pytest.mark.envoy
 
@@ -265,5 +269,45 @@ def test_a_port_in_use_is_told_in_envoys_words_with_the_gateway_that_wants_it(
             draft.rename(place.directory / "route.yaml")
             await status(up, "LDS", "SYNCED")
             assert await get(good) == (HTTPStatus.OK, "v1")
+
+    asyncio.run(scenario())
+
+
+def test_envoy_that_lost_the_endpoints_of_a_changed_cluster_gets_them_when_it_comes_back(
+    tmp_path: Path,
+) -> None:
+    """A stream ends between a cluster and its endpoints: Envoy asks for no clusters until it has these."""
+
+    def cutting(ads: AdsServer) -> asyncio.Event:
+        cut = asyncio.Event()
+        speak = ads._next
+
+        def next_or_cut(stream: Stream) -> bytes | None:
+            data = speak(stream)
+            if data is None or cut.is_set() or XdsType.EDS.value.encode() not in data:
+                return data
+            cut.set()
+            stream.failed = RhumbError("cut")
+            stream.wake()
+            return None
+
+        ads._next = next_or_cut  # type: ignore[method-assign]
+        return cut
+
+    async def scenario() -> None:
+        async with (
+            site(tmp_path) as place,
+            running(settings(place.directory, tmp_path / "state")) as up,
+            envoy(tmp_path / "envoy", up.ports.xds, NODE),
+        ):
+            await opened(place.port)
+            await status(up, "RDS", "SYNCED")
+            cut = cutting(up.plane.ads)
+            place.mesh(("v1",), 7)
+            await asyncio.wait_for(cut.wait(), 15)
+            place.mesh(("v1", "v2"), 7)
+            await status(up, "CDS", "SYNCED")
+            place.route("v2")
+            await until(place.port, "v2")
 
     asyncio.run(scenario())
