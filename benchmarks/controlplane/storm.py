@@ -4,13 +4,13 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 from envoy.config.core.v3.base_pb2 import Node
 
-from benchmarks.controlplane.changes import quiet
+from benchmarks.controlplane.changes import change, quiet
 from benchmarks.controlplane.mesh import Mesh, replace
 from benchmarks.controlplane.proxies import NEWCOMER, Holding, Names, Proxy, connected
 from benchmarks.controlplane.servers import Server
@@ -86,6 +86,18 @@ class Weather:
             self.changes += 1
             self._chance.choice(self._kinds())()
 
+    async def end(self, proxies: Sequence[Proxy]) -> None:
+        """Add a service to each namespace and wait until its proxies have it: all before has been read then."""
+        mesh = self._mesh
+        for number in range(mesh.namespaces):
+            # Beyond those that come and go.
+            service = (mesh.services // mesh.namespaces + 20) * mesh.namespaces + number
+            home, token = mesh.namespace(service), mesh.host(service)
+            hearing = [p for n, p in enumerate(proxies) if _namespace(mesh, n) == home]
+            if hearing:
+                path = self._folder / f"svc-{service}.yaml"
+                await change(path, mesh.service(service), token, hearing)
+
     def _kinds(self) -> tuple[Callable[[], None], ...]:
         return (
             *(self._endpoints,) * 5, *(self._routes,) * 3, *(self._service,) * 2, self._sidecar
@@ -127,6 +139,10 @@ class Weather:
         replace(self._folder / name, text)
 
 
+def _namespace(mesh: Mesh, proxy: int) -> str:
+    return "ns-0" if mesh.is_gateway(proxy) else mesh.namespace(proxy % mesh.services)
+
+
 async def rage(
     server: Server, nodes: list[Node], weather: Weather, chance: random.Random, moments: int
 ) -> tuple[list[Versions], int]:
@@ -141,6 +157,7 @@ async def rage(
                 if chance.random() < _RECONNECTS:
                     await fleet.cut(chance.randrange(len(nodes)))
                 await asyncio.sleep(chance.choice(_PAUSES_S))
+            await weather.end(fleet.proxies)
             await _rest(server, fleet)
             return [_held(proxy.holding) for proxy in fleet.proxies], fleet.returned
         finally:
