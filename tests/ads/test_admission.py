@@ -123,6 +123,23 @@ def test_whoever_came_first_is_called_first() -> None:
     assert late.is_awake
 
 
+def test_who_was_called_and_needs_no_room_any_more_takes_none_from_others() -> None:
+    room = Room[Client](limit=9)
+    first, idle, last = (Client(name, n) for n, name in enumerate(("first", "idle", "last")))
+    assert room.admits(first)
+    room.enter(first, 10)
+    assert not room.admits(idle)
+    assert not room.admits(last)
+    for _ in range(30):  # what is usual fills the room
+        room.enter(first, 10)
+    room.leave(first)
+    room.excuse(last)  # who was not called is not forgotten
+    assert (idle.is_awake, last.is_awake) == (True, False)
+    room.excuse(idle)
+    assert (idle.is_awake, last.is_awake) == (True, True)
+    assert room.admits(last)
+
+
 class Crowd:
     """Clients of a room, and what each is about."""
 

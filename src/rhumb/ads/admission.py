@@ -141,6 +141,11 @@ class Room(Generic[Who]):
         self._called.discard(who)
         self.leave(who)
 
+    def excuse(self, who: Who) -> None:
+        """Take that it needs no room any more, should it have been called."""
+        if who in self._called:
+            self.drop(who)
+
     def call(self) -> None:
         """Wake as many of those who wait as there is room for, in turn."""
         while self._waiting and self._used + len(self._called) * self._usual < self._limit:

@@ -322,7 +322,9 @@ class AdsServer:
 
     def _next(self, stream: Stream) -> bytes | None:
         """Return the next response to write; None when all that may go has gone."""
-        if stream.connection.is_new and not self._may_speak(stream):
+        if not stream.connection.is_new:
+            self._room.excuse(stream)
+        elif not self._may_speak(stream):
             return None
         now = self._clock.monotonic()
         found = stream.connection.next(self._views, now)
