@@ -71,6 +71,8 @@ class _Held(msgspec.Struct, eq=False):
     """What the units were made of, where that may come again."""
     memory: Memory
     scope: Scope
+    moment: int
+    """The move after which the table was made."""
     since: Impact | None = None
     """None while nothing has happened that may matter."""
 
@@ -103,6 +105,7 @@ class Parts:
         """What parts of one view can share, in this snapshot."""
         self._hosts: dict[tuple[int, Scope, Scope], tuple[Impact, frozenset[str]]] = {}
         """What was asked in this snapshot; it holds the impacts that its keys tell by identity."""
+        self._moves = 0
         self._broken: dict[Part, None] = {}
         """Parts that could not be translated: tried again whatever changes."""
 
@@ -125,6 +128,11 @@ class Parts:
                 held = self._held[part] = self._made(part, held, hosts)
         return held.table
 
+    def is_fresh(self, part: Part) -> bool:
+        """Tell whether what a part consists of now came to be in this snapshot."""
+        self.table(part)
+        return self._held[part].moment == self._moves
+
     def is_stale(self, part: Part) -> bool:
         """Tell whether a part may not be any more what it was; False is a promise."""
         held = self._held.get(part)
@@ -133,6 +141,7 @@ class Parts:
     def move(self, snapshot: Snapshot, impact: Impact) -> set[View]:
         """Go on to another snapshot; return the sidecars whose own parts it may concern."""
         self.snapshot = snapshot
+        self._moves += 1
         self._shared = Shared()
         self._hosts.clear()
         for part in self._others:
@@ -190,11 +199,13 @@ class Parts:
             self._report(part.kind, None, error, kept=before is not None)
             nothing = Table(part.kind, self.number(), {})
             self._broken[part] = None
-            failed = before or _Held(nothing, {}, {}, Memory(), scope)
+            failed = before or _Held(nothing, {}, {}, Memory(), scope, self._moves)
             return msgspec.structs.replace(failed, memory=Memory(), since=None)
         table, units = self._replaced(part, plans, before, whole=hosts is None)
         sources = dict(plans) if part.kind is XdsType.VHDS else {}
-        return _Held(table, units, sources, memory, scope)
+        is_same = before is not None and before.table is table
+        moment = before.moment if before is not None and is_same else self._moves
+        return _Held(table, units, sources, memory, scope, moment)
 
     def _memory(self, part: Part, before: _Held | None, scope: Scope) -> Memory:
         """Return what to begin a translation with: what was, and what differs since."""

@@ -47,6 +47,9 @@ class Views:
         """Sidecars that the last change may concern themselves."""
         self._stale: dict[Shape, bool] = {}
         """Whether what is common to some views may have changed, as far as that was asked."""
+        self._fresh: dict[Shape, tuple[XdsType, ...]] = {}
+        """Types of which what is common to some views is another since the last change."""
+        self._previous: Snapshot | None = None
         self._commons: dict[Shape, dict[Part, None]] = {}
         self._is_moved = False
         """Some view has parts of another shape: those that it had may be of no use any more."""
@@ -77,8 +80,10 @@ class Views:
             del self._views[view]
         if gone or self._is_moved:
             self._prune()
+        self._previous = self.snapshot
         self._touched = self._parts.move(snapshot, impact)
         self._stale.clear()
+        self._fresh.clear()
         return self
 
     def table(self, view: View, kind: XdsType) -> Table:
@@ -123,12 +128,26 @@ class Views:
         return self.snapshot.common(view) is not common or self.snapshot.public(view) is not public
 
     def _refresh(self, view: View, seen: _View) -> None:
-        """Look at all tables of a view again."""
+        """Look at the tables of a view again: at all, unless it is known which may differ."""
+        kinds: Iterable[XdsType] = tuple(seen.tables)
         if self._is_another(view, seen):
             seen.shape, seen.parts = self._shape(view), {}
             self._is_moved = True
+        elif seen.moment is self._previous and view not in self._touched:
+            kinds = self._fresh_kinds(seen.shape)
         seen.moment = self.snapshot
-        seen.tables = {kind: self._table(view, kind, seen) for kind in seen.tables}
+        for kind in kinds:
+            if kind in seen.tables:
+                seen.tables[kind] = self._table(view, kind, seen)
+
+    def _fresh_kinds(self, shape: Shape) -> tuple[XdsType, ...]:
+        found = self._fresh.get(shape)
+        if found is None:
+            fresh = (
+                part.kind for part in self._commons.get(shape, {}) if self._parts.is_fresh(part)
+            )
+            found = self._fresh[shape] = tuple(dict.fromkeys(fresh))
+        return found
 
     def _table(self, view: View, kind: XdsType, seen: _View) -> Table:
         parts = seen.parts.get(kind)
