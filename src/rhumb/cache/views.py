@@ -1,6 +1,7 @@
 """One moment of the world: (view, type) to a table, joined from the parts that make it up."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -43,6 +44,8 @@ class Views:
         self._translator = translator
         self._parts = Parts(snapshot, translator, encoded, failed)
         self._views: dict[View, _View] = {}
+        self._joined: WeakValueDictionary[tuple[Table, ...], Table] = WeakValueDictionary()
+        """By their pieces, as long as somebody has them: views of one shape share what is not their own."""
         self._touched: set[View] = set()
         """Sidecars that the last change may concern themselves."""
         self._stale: dict[Shape, bool] = {}
@@ -158,10 +161,10 @@ class Views:
         pieces = tuple(map(self._parts.table, parts))
         if len(pieces) == 1:
             return pieces[0]
-        before = seen.tables.get(kind)
-        if before is not None and before.pieces == pieces:
-            return before  # tables compare by identity
-        return join(kind, self._parts.number(), pieces)
+        found = self._joined.get(pieces)  # tables compare by identity
+        if found is None:
+            found = self._joined[pieces] = join(kind, self._parts.number(), pieces)
+        return found
 
     def _prune(self) -> None:
         used: dict[Part, None] = {}
