@@ -1,0 +1,122 @@
+"""Clients that do not answer: what waits for them goes out when the last of their times is over."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from envoy.service.discovery.v3 import discovery_pb2 as discovery
+
+from rhumb.ads import requests
+from rhumb.ads.server import SERVICE, AdsServer, Observer
+from rhumb.ads.settings import AdsSettings
+from rhumb.snapshot.build import World
+from rhumb.testing.ads import views_of
+from rhumb.testing.clock import FakeClock
+from rhumb.testing.fake_envoy import CDS, EDS, LDS, RDS, FakeEnvoy, Request
+from rhumb.testing.world import resources, world
+from rhumb.xds.types import XdsType
+
+SERVICES = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}}}
+spec:
+  hosts: [{name}.example]
+  resolution: STATIC
+  ports: [{{number: 9080, name: http, protocol: HTTP}}]
+  endpoints: [{{address: {address}}}]
+"""
+NODE = "sidecar~10.0.0.9~client-1.default~default.svc.cluster.local"
+METADATA = {"NAMESPACE": "default", "SERVICE_ACCOUNT": "default", "RHUMB_FILE_SDS": "true"}
+PATIENCE_S = 0.05
+STEP = timedelta(seconds=0.03)
+
+
+def mesh(**addresses: str) -> World:
+    """Return a mesh of services with one endpoint each."""
+    found = addresses.items()
+    return world(resources(*(SERVICES.format(name=n, address=address) for n, address in found)))
+
+
+class Line:
+    """The server's end of a stream, without gRPC."""
+
+    def __init__(self) -> None:
+        self.said: asyncio.Queue[Request] = asyncio.Queue()
+        """By the client."""
+        self.written: asyncio.Queue[discovery.DeltaDiscoveryResponse] = asyncio.Queue()
+
+    async def incoming(self) -> AsyncIterator[requests.Heard | None]:
+        """Yield what the client says, as gRPC does."""
+        while True:
+            request = await self.said.get()
+            yield requests.delta(request.SerializeToString())
+            self.said.task_done()
+
+    async def write(self, data: bytes) -> None:
+        """Take a response."""
+        await self.written.put(discovery.DeltaDiscoveryResponse.FromString(data))
+
+    def peer(self) -> str:
+        """Return the client's address."""
+        return "ipv4:10.0.0.9:1"
+
+    async def settle(self, envoy: FakeEnvoy) -> None:
+        """Answer until the client has its routes."""
+        for request in envoy.connect():
+            await self.said.put(request)
+        while RDS not in {kind for kind, _, _ in envoy.responses}:
+            for request in envoy.receive(await self.written.get()):
+                await self.said.put(request)
+        await self.said.join()
+
+    async def kind(self) -> XdsType:
+        """Wait for a response, and leave it unanswered."""
+        return XdsType((await self.written.get()).type_url)
+
+
+def test_what_waits_for_two_answers_goes_when_both_are_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = FakeClock()
+    first = views_of(mesh(a="10.0.0.7"))
+    server = AdsServer(AdsSettings(ack_timeout_s=PATIENCE_S), clock, first, Observer())
+
+    async def scenario(line: Line) -> None:
+        await line.settle(FakeEnvoy(NODE, METADATA))
+        (stream,) = server.streams
+        assert stream.connection.deadlines() == []
+        server.publish(mesh(a="10.0.0.8"), clock.monotonic())
+        assert await line.kind() is EDS
+        clock.advance(STEP)
+        server.publish(mesh(a="10.0.0.8", b="10.0.0.9"), clock.monotonic())
+        assert await line.kind() is CDS
+        looked = asyncio.Event()
+        sleep = stream.sleep
+
+        async def sleep_again() -> None:
+            looked.set()
+            await sleep()
+
+        monkeypatch.setattr(stream, "sleep", sleep_again)
+        clock.advance(STEP)  # endpoints are late, clusters are not
+        await looked.wait()
+        assert line.written.empty()
+        clock.advance(STEP)
+        assert await line.kind() is LDS
+
+    async def main() -> None:
+        line = Line()
+        details = SimpleNamespace(method=f"/{SERVICE}/DeltaAggregatedResources")
+        call = server.handler().service(details).stream_stream
+        try:
+            async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+                serving = group.create_task(call(line.incoming(), line))
+                await scenario(line)
+                serving.cancel()  # as gRPC does when the client has gone
+        finally:
+            server.close()
+
+    asyncio.run(main())
