@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from rhumb.ads.settings import DebounceSettings
 from rhumb.base.clock import Clock
@@ -56,12 +56,17 @@ class Debounce:
     """Calls `push` when changes are due."""
 
     def __init__(
-        self, settings: DebounceSettings, clock: Clock, push: Callable[[float], None]
+        self,
+        settings: DebounceSettings,
+        clock: Clock,
+        push: Callable[[float], None],
+        told: Callable[[], Awaitable[None]],
     ) -> None:
-        """Take what to call, with the time of the oldest change in the push."""
+        """Take what to call, with the time of the oldest change in the push, and what to wait for then."""
         self._schedule = Schedule(settings)
         self._clock = clock
         self._push = push
+        self._told = told
         self._changed = asyncio.Event()
 
     def changed(self) -> None:
@@ -82,6 +87,7 @@ class Debounce:
             began = self._clock.monotonic()
             self._push(self._schedule.since or began)
             # Streams translate and encode in the rounds of the loop that follow: that is the cost.
+            await self._told()
             for _ in range(_ROUNDS):
                 await asyncio.sleep(0)
             self._schedule.pushed(began, self._clock.monotonic())

@@ -13,6 +13,7 @@ from rhumb.ads.admission import Room, Turns
 from rhumb.ads.connection import Connection, Nack, Standing, TypeStatus
 from rhumb.ads.settings import AdsSettings
 from rhumb.ads.stream import Caller, Stream
+from rhumb.ads.waking import Waking
 from rhumb.base.clock import Clock
 from rhumb.base.errors import RhumbError
 from rhumb.base.tasks import Nursery
@@ -101,6 +102,7 @@ class AdsServer:
         self._sweep: asyncio.TimerHandle | None = None
         self._made: dict[View, set[XdsType]] = {}
         """What was made for the views that are served: that goes out at once."""
+        self._waking = Waking(clock, settings.slice_s)
         self._turns = Turns(clock, self._make, settings.slice_s)
         self._working: asyncio.Handle | None = None
         self._room = Room[Stream](settings.first_bytes)
@@ -139,7 +141,12 @@ class AdsServer:
                 if (moved and self._place(stream)) or stale:
                     if stream.behind is None:
                         stream.behind, stream.told = since, False
-                    stream.wake()
+                    self._waking.add(stream)
+        self._waking.run()
+
+    async def told(self) -> None:
+        """Wait until every stream that a change concerns has begun to look for what to send."""
+        await self._waking.done()
 
     def _place(self, stream: Stream) -> bool:
         """Find the view of a stream; return whether it is another one than before."""
@@ -172,6 +179,7 @@ class AdsServer:
         for timer in (self._sweep, self._working):
             if timer is not None:
                 timer.cancel()
+        self._waking.close()
         for stream in self._streams:
             stream.wake()
 
@@ -203,7 +211,8 @@ class AdsServer:
                             await context.abort(*self._reason(stream))
                         stream.is_awake = False
                         await self._speak(stream, context)
-                        await stream.sleep()
+                        if not reading.done():  # or nobody would wake it any more
+                            await stream.sleep()
                 finally:
                     self._forget(stream)
                     await _stopped(reading)
@@ -243,6 +252,7 @@ class AdsServer:
         self._unanswered.discard(stream)
         if stream.late is not None:
             stream.late.cancel()
+        self._waking.drop(stream)
         self._turns.drop(stream)
         self._room.drop(stream)
         self._leave(stream)
