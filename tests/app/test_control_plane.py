@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 
+from rhumb.ads.server import SERVICE
 from rhumb.ads.settings import DebounceSettings
 from rhumb.base.errors import RhumbError
 from rhumb.protos import nds_pb2, pcds_pb2
@@ -138,6 +139,27 @@ def test_a_restart_sends_only_what_changed_meanwhile(config: Path, tmp_path: Pat
             await link.wait(lambda e: bool(e.responses))
             await state_of(up, "client-1.default", "SYNCED")
             assert [(kind, names) for kind, names, _ in client.responses] == [(RDS, ("9080",))]
+
+    asyncio.run(scenario())
+
+
+def test_a_client_that_has_nothing_more_to_say_ends_its_stream(
+    config: Path, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with running(settings(config, tmp_path / "state")) as up:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{up.ports.xds}") as channel:
+                method = f"/{SERVICE}/DeltaAggregatedResources"
+                call = channel.stream_stream(
+                    method, request_serializer=lambda request: request.SerializeToString()
+                )()
+                (first, *_) = envoy().connect()
+                await call.write(first)
+                assert await call.read()
+                await call.done_writing()
+                async with asyncio.timeout(10):
+                    assert await call.code() is grpc.StatusCode.OK
+            assert not up.plane.ads.streams
 
     asyncio.run(scenario())
 
