@@ -96,7 +96,8 @@ def test_full_states_that_are_held_are_not_sent_again() -> None:
     assert {row.state for row in link.connection.status(link.views)} == {State.SYNCED}
     # What it has was accepted: it is what a refused one is replaced by.
     envoy.reject = lambda kind, name, _: f"{name}: no" * (kind is RDS)
-    link.publish(views_of(mesh("c")))
+    assert link.connection.view is not None
+    link.publish(link.views.following(mesh("c"), {link.connection.view}))
     link.settle()
     assert envoy.texts(RDS) == before[RDS]
     assert {kind for kind, _, _ in envoy.responses} >= {CDS, RDS}

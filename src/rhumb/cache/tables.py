@@ -25,7 +25,7 @@ class Table(msgspec.Struct, frozen=True, eq=False, weakref=True):
 
     type: XdsType
     number: int
-    """Unique among the tables of this process."""
+    """Unique among the tables that follow one another in one `Views`."""
     entries: Mapping[str, Entry]
     pieces: tuple["Table", ...] = ()
     """What it is joined from; empty: it is of one piece."""
