@@ -9,7 +9,8 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 
 from rhumb.ads import requests
-from rhumb.ads.server import SERVICE, AdsServer, Observer
+from rhumb.ads.observer import Observer
+from rhumb.ads.server import SERVICE, AdsServer
 from rhumb.ads.settings import AdsSettings
 from rhumb.snapshot.build import World
 from rhumb.testing.ads import views_of

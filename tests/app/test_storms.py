@@ -152,7 +152,9 @@ class Storm:
             self.clock.advance(timedelta(seconds=chance.choice((0.1, 1, 6))))
             self.plane.ads._look_for_the_late()
         else:
-            act = chance.choice((client.hear, client.speak, client.listen, self.plane.ads._work))
+            act = chance.choice(
+                (client.hear, client.speak, client.listen, self.plane.ads._newcomers._work)
+            )
             for _ in range(chance.choice((1, 1, 3, 20))):
                 act()
 
@@ -165,7 +167,7 @@ class Storm:
                 if not client.is_busy:
                     break
                 client.hear()
-                self.plane.ads._work()
+                self.plane.ads._newcomers._work()
                 client.speak()
                 client.listen()
             assert not client.is_busy, client.envoy.responses[-6:]

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from typing import Any
 
 import grpc
-import msgspec
 
-from rhumb.ads import requests
-from rhumb.ads.admission import Room, Turns
-from rhumb.ads.connection import Connection, Nack, Standing, TypeStatus
+from rhumb.ads import claims, requests
+from rhumb.ads.connection import Connection, Standing, TypeStatus
+from rhumb.ads.newcomers import Newcomers
+from rhumb.ads.observer import Observer
 from rhumb.ads.settings import AdsSettings
 from rhumb.ads.stream import Caller, Stream
 from rhumb.ads.waking import Waking
@@ -19,7 +19,6 @@ from rhumb.base.errors import RhumbError
 from rhumb.base.tasks import Nursery
 from rhumb.cache.versions import Differences
 from rhumb.cache.views import Views
-from rhumb.model.proxy import Proxy, Role
 from rhumb.snapshot.affects import EVERYTHING, Impact
 from rhumb.snapshot.snapshot import Snapshot
 from rhumb.snapshot.view import View, whole
@@ -32,11 +31,6 @@ _TYPES: Mapping[str, XdsType] = {kind.value: kind for kind in XdsType}
 _SWEEPS = 10
 """How often, in the time that clients have for an answer, the late ones are looked for."""
 
-_PATIENCE_S = 0.25
-"""A client that takes longer for a response does not keep others from theirs."""
-
-_NONE: frozenset[XdsType] = frozenset()
-
 _log = logging.getLogger(__name__)
 
 Context = Any
@@ -45,40 +39,6 @@ Context = Any
 
 Identify = Callable[[Context], Caller]
 """Proves who calls; raises RhumbError when nobody is proved."""
-
-
-class Observer:
-    """What the rest of the control plane wants to know of streams; does nothing by default."""
-
-    def connected(self, proxy: Proxy) -> None:
-        """Take that a proxy said who it is. Raises RhumbError to refuse it."""
-
-    def disconnected(self, proxy: Proxy) -> None:
-        """Take that its stream has ended."""
-
-    def health(self, proxy: Proxy, healthy: bool, reason: str) -> None:
-        """Take what an agent says of its workload."""
-
-    def nack(self, nack: Nack) -> None:
-        """Take a rejection."""
-
-    def sent(self, kind: XdsType, size: int, seconds: float) -> None:
-        """Take that a response goes out, and how long it took to make."""
-
-    def taken(self, seconds: float) -> None:
-        """Take how long the connection needed to take a response."""
-
-    def queued(self, seconds: float) -> None:
-        """Take how long a change waited for its first response to a proxy."""
-
-    def converged(self, seconds: float) -> None:
-        """Take that a proxy has accepted all that a change meant for it."""
-
-    def stale(self, count: int) -> None:
-        """Take that a client answered old responses."""
-
-    def refused(self, reason: str) -> None:
-        """Take that a stream was refused or ended for what the client did."""
 
 
 class AdsServer:
@@ -100,12 +60,8 @@ class AdsServer:
         self._unanswered: set[Stream] = set()
         """Streams with something open that others must not wait for beyond a time."""
         self._sweep: asyncio.TimerHandle | None = None
-        self._made: dict[View, set[XdsType]] = {}
-        """What was made for the views that are served: that goes out at once."""
         self._waking = Waking(clock, settings.slice_s)
-        self._turns = Turns(clock, self._make, settings.slice_s)
-        self._working: asyncio.Handle | None = None
-        self._room = Room[Stream](settings.first_bytes)
+        self._newcomers = Newcomers(settings, clock, lambda: self._views)
 
     @property
     def streams(self) -> frozenset[Stream]:
@@ -171,14 +127,14 @@ class AdsServer:
             streams.discard(stream)
             if not streams:
                 del self._groups[view]
-                self._made.pop(view, None)
+                self._newcomers.forget(view)
 
     def close(self) -> None:
         """End every stream; the proxies go on with what they have, and come back."""
         self._closing = True
-        for timer in (self._sweep, self._working):
-            if timer is not None:
-                timer.cancel()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        self._newcomers.close()
         self._waking.close()
         for stream in self._streams:
             stream.wake()
@@ -250,11 +206,8 @@ class AdsServer:
     def _forget(self, stream: Stream) -> None:
         self._streams.discard(stream)
         self._unanswered.discard(stream)
-        if stream.late is not None:
-            stream.late.cancel()
         self._waking.drop(stream)
-        self._turns.drop(stream)
-        self._room.drop(stream)
+        self._newcomers.drop(stream)
         self._leave(stream)
 
     def _reason(self, stream: Stream) -> tuple[grpc.StatusCode, str]:
@@ -281,66 +234,20 @@ class AdsServer:
         while (response := self._next(stream)) is not None:
             before = self._clock.monotonic()
             # Of what a generator yields, gRPC would hold the last until the next.
-            if stream.connection.is_new:
-                self._enter_room(stream, len(response))
+            self._newcomers.sends(stream, len(response))
             await context.write(response)
             self._observer.taken(self._clock.monotonic() - before)
             if stream.connection.is_quiet and not stream.is_awake:
                 return
 
-    def _enter_room(self, stream: Stream, size: int) -> None:
-        """Count a response until it is answered; gRPC takes it long before it has gone."""
-        self._room.enter(stream, size)
-        if stream.late is not None:
-            stream.late.cancel()
-        stream.late = asyncio.get_running_loop().call_later(_PATIENCE_S, self._room.leave, stream)
-
-    def _may_speak(self, stream: Stream) -> bool:
-        """Tell whether a new client may be sent something now; it is woken when it may."""
-        if stream.is_queued:
-            self._room.drop(stream)
-            return False
-        return self._room.admits(stream)
-
-    def _queue(self, stream: Stream) -> None:
-        """Have what it asks for made when it is its turn."""
-        assert stream.connection.view is not None
-        stream.is_queued = True
-        self._turns.add(stream, stream.connection.view.namespace)
-        self._work_later()
-
-    def _work_later(self) -> None:
-        if self._working is None and self._turns and not self._closing:
-            # The loop looks at all its connections in between.
-            self._working = asyncio.get_running_loop().call_soon(self._work)
-
-    def _work(self) -> None:
-        self._working = None
-        try:
-            self._turns.run()
-        finally:
-            self._work_later()
-
-    def _make(self, stream: Stream) -> None:
-        """Have all that a client asked for made, so that it may be sent."""
-        stream.is_queued = False
-        stream.wake()
-        connection = stream.connection
-        connection.standing(self._views)
-        if connection.view is not None:
-            self._made.setdefault(connection.view, set()).update(connection.kinds)
-
     def _next(self, stream: Stream) -> bytes | None:
         """Return the next response to write; None when all that may go has gone."""
-        if not stream.connection.is_new:
-            self._room.excuse(stream)
-        elif not self._may_speak(stream):
+        if not self._newcomers.admit(stream):
             return None
         now = self._clock.monotonic()
         found = stream.connection.next(self._views, now)
         if found is None:
-            if stream.connection.is_new:
-                self._room.call()  # it was let in for nothing
+            self._newcomers.had_nothing(stream)
             if stream.behind is not None and not stream.told:
                 standing = stream.connection.standing(self._views)
                 if standing is Standing.SYNCED:
@@ -399,21 +306,12 @@ class AdsServer:
     def _hear(self, stream: Stream, request: requests.Heard | None, *, checked: bool) -> None:
         self._take(stream, request, checked=checked)
         connection = stream.connection
-        if stream.late is not None:
-            stream.late.cancel()
-            stream.late = None
-            self._room.leave(stream)
-        if connection.is_new and connection.view is not None and not self._has_made(connection):
-            self._queue(stream)
-        else:
+        self._newcomers.answered(stream)
+        if not self._newcomers.queue(stream):
             self._look(stream)
         if connection.stale_nonces:
             self._observer.stale(connection.stale_nonces)
             connection.stale_nonces = 0
-
-    def _has_made(self, connection: Connection) -> bool:
-        assert connection.view is not None
-        return connection.kinds <= self._made.get(connection.view, _NONE)
 
     def _look(self, stream: Stream) -> None:
         """See how a stream stands after a request."""
@@ -423,7 +321,7 @@ class AdsServer:
             stream.wake()
         elif standing is Standing.SYNCED:
             if was_new:
-                self._room.drop(stream)
+                self._newcomers.has_all(stream)
             if stream.behind is not None and stream.told:
                 self._observer.converged(self._clock.monotonic() - stream.behind)
                 stream.behind = None
@@ -454,15 +352,11 @@ class AdsServer:
         """Take who the client is, from its first request."""
         proxy = requests.parse_node(requests.node(request))
         if checked:
-            proxy = _claimed(proxy, stream.caller)
+            proxy = claims.claimed(proxy, stream.caller)
         self._observer.connected(proxy)
         stream.connection.proxy = proxy
         self._place(stream)
         _log.info("connected", extra={"proxy": proxy.id, "identity": stream.caller.identity})
-
-
-class ClaimError(RhumbError):
-    """A node claims to be somebody else."""
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:
@@ -472,22 +366,9 @@ async def _stopped(task: asyncio.Task[None]) -> None:
 
 
 def _code(error: RhumbError) -> grpc.StatusCode:
-    denied = isinstance(error, ClaimError)
+    denied = isinstance(error, claims.ClaimError)
     return grpc.StatusCode.PERMISSION_DENIED if denied else grpc.StatusCode.INVALID_ARGUMENT
 
 
 def _text(error: RhumbError) -> str:
     return f"{error} ({error.hint})" if error.hint else str(error)
-
-
-def _claimed(proxy: Proxy, caller: Caller) -> Proxy:
-    """Return the proxy with the account that was proved; it may claim no other, and no other namespace."""
-    claimed, account = proxy.service_account, caller.service_account
-    if caller.namespace == proxy.namespace and claimed in ("", account):
-        return msgspec.structs.replace(proxy, service_account=account)
-    wanted = f"namespace {proxy.namespace}" + (f", service account {claimed}" if claimed else "")
-    kind = "agent of " if proxy.role is Role.AGENT else ""
-    raise ClaimError(
-        f"{caller.identity} claims to be {kind}{wanted}",
-        hint="NAMESPACE and SERVICE_ACCOUNT of the node must be those of its certificate",
-    )

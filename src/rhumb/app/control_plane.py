@@ -15,7 +15,8 @@ from rhumb.ads.connection import Nack
 from rhumb.ads.debounce import Debounce
 from rhumb.ads.debug import Pages
 from rhumb.ads.metrics import XdsMetrics
-from rhumb.ads.server import AdsServer, Observer
+from rhumb.ads.observer import Observer
+from rhumb.ads.server import AdsServer
 from rhumb.app.doors import Address, identify, plaintext, secure, server
 from rhumb.app.settings import ServeSettings
 from rhumb.base.clock import Clock, SystemClock
