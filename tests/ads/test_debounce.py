@@ -1,5 +1,7 @@
 """When pushes happen, with times as numbers."""
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,6 +9,13 @@ from rhumb.ads.debounce import Schedule
 from rhumb.ads.settings import DebounceSettings
 
 SETTINGS = DebounceSettings(quiet_min_s=0.01, quiet_max_s=0.1, max_delay_s=1.0)
+
+
+def push(schedule: Schedule, began: float, ended: float) -> float:
+    """Push, and return when the oldest change in it happened."""
+    since = schedule.begin(began)
+    schedule.end(began, ended)
+    return since
 
 
 def test_without_a_change_nothing_is_due() -> None:
@@ -17,14 +26,14 @@ def test_the_first_change_goes_at_once() -> None:
     schedule = Schedule(SETTINGS)
     schedule.changed(5.0)
     assert schedule.due() == 5.0
-    schedule.pushed(5.0, 5.02)
+    push(schedule, 5.0, 5.02)
     assert schedule.due() is None
 
 
 def test_a_change_after_a_rest_goes_at_once_too() -> None:
     schedule = Schedule(SETTINGS)
     schedule.changed(5.0)
-    schedule.pushed(5.0, 5.02)
+    push(schedule, 5.0, 5.02)
     schedule.changed(5.5)
     assert schedule.due() == 5.5
 
@@ -32,43 +41,56 @@ def test_a_change_after_a_rest_goes_at_once_too() -> None:
 def test_a_change_right_after_a_push_waits_as_long_as_the_push_took() -> None:
     schedule = Schedule(SETTINGS)
     schedule.changed(5.0)
-    schedule.pushed(5.0, 5.05)
+    push(schedule, 5.0, 5.05)
     schedule.changed(5.06)
-    due = schedule.due()
-    assert due is not None
-    assert abs(due - 5.11) < 1e-9
+    assert schedule.due() == pytest.approx(5.11)
 
 
-def test_a_storm_is_merged_but_nothing_waits_longer_than_the_maximum() -> None:
+def test_changes_that_never_rest_wait_for_five_quiet_times_and_no_longer_than_the_maximum() -> None:
+    short = msgspec.structs.replace(SETTINGS, max_delay_s=0.15)
+    for settings, waited in ((SETTINGS, 0.25), (short, 0.15)):
+        schedule = Schedule(settings)
+        schedule.changed(5.0)
+        push(schedule, 5.0, 5.05)
+        for step in range(200):
+            schedule.changed(5.06 + step * 0.01)
+        assert schedule.due() == pytest.approx(5.06 + waited)
+
+
+def test_the_maximum_does_not_shorten_the_rest_after_a_push() -> None:
+    schedule = Schedule(msgspec.structs.replace(SETTINGS, max_delay_s=0.001))
+    schedule.changed(5.0)
+    push(schedule, 5.0, 5.05)
+    schedule.changed(5.06)
+    assert schedule.due() == pytest.approx(5.10)
+
+
+def test_a_change_during_a_push_is_not_lost_and_its_time_is_known() -> None:
     schedule = Schedule(SETTINGS)
     schedule.changed(5.0)
-    schedule.pushed(5.0, 5.05)
-    for step in range(200):
-        schedule.changed(5.06 + step * 0.01)
-    assert schedule.due() == 5.06 + SETTINGS.max_delay_s
-
-
-def test_a_change_during_a_push_is_not_lost() -> None:
-    schedule = Schedule(SETTINGS)
-    schedule.changed(5.0)
+    assert schedule.begin(5.01) == 5.0
+    schedule.changed(5.02)
     schedule.changed(5.03)
-    schedule.pushed(5.01, 5.05)
-    assert schedule.since == 5.03
+    schedule.end(5.01, 5.05)
     assert schedule.due() is not None
+    assert schedule.begin(5.1) == 5.02
 
 
 @given(st.lists(st.tuples(st.floats(0, 0.3), st.floats(0, 0.5)), max_size=40))
-def test_every_change_is_pushed_within_the_maximum_after_it_or_the_push_before(
+def test_every_change_is_pushed_within_the_maximum_after_it_or_the_rest_of_the_push_before(
     steps: list[tuple[float, float]],
 ) -> None:
     schedule, now, free = Schedule(SETTINGS), 0.0, 0.0
+    waiting: list[float] = []
     for gap, cost in steps:
         now += gap
         while (due := schedule.due()) is not None and max(due, free) <= now:
             began = max(due, free)
-            assert schedule.since is not None
-            assert began <= max(schedule.since + SETTINGS.max_delay_s, free) + 1e-9
+            latest = max(waiting[0] + SETTINGS.max_delay_s, free + SETTINGS.quiet_max_s)
+            assert began <= latest + 1e-9
             free = began + cost
-            schedule.pushed(began, free)
+            assert push(schedule, began, free) == waiting[0]
+            waiting = []
         schedule.changed(now)
+        waiting.append(now)
     assert not steps or schedule.due() is not None

@@ -1,7 +1,7 @@
 """Clients that do not answer: what waits for them goes out when the last of their times is over."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -33,6 +33,8 @@ NODE = "sidecar~10.0.0.9~client-1.default~default.svc.cluster.local"
 METADATA = {"NAMESPACE": "default", "SERVICE_ACCOUNT": "default", "RHUMB_FILE_SDS": "true"}
 PATIENCE_S = 0.05
 STEP = timedelta(seconds=0.03)
+FEW = 8
+"""Clients who are not waited for."""
 
 
 def mesh(**addresses: str) -> World:
@@ -108,16 +110,42 @@ def test_what_waits_for_two_answers_goes_when_both_are_late(
         clock.advance(STEP)
         assert await line.kind() is LDS
 
-    async def main() -> None:
-        line = Line()
-        details = SimpleNamespace(method=f"/{SERVICE}/DeltaAggregatedResources")
-        call = server.handler().service(details).stream_stream
-        try:
-            async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-                serving = group.create_task(call(line.incoming(), line))
-                await scenario(line)
-                serving.cancel()  # as gRPC does when the client has gone
-        finally:
-            server.close()
+    asyncio.run(serving(server, scenario))
 
-    asyncio.run(main())
+
+def test_a_push_is_over_when_nearly_all_have_taken_it() -> None:
+    endless = AdsSettings(patience_s=60.0)
+    server = AdsServer(endless, FakeClock(), views_of(mesh(a="10.0.0.7")), Observer())
+
+    async def scenario(*lines: Line) -> None:
+        clients = [FakeEnvoy(NODE, METADATA) for _ in lines]
+        for line, client in zip(lines, clients, strict=True):
+            await line.settle(client)
+        await server.taken()
+        server.publish(mesh(a="10.0.0.8"), 0.0)
+        over = asyncio.ensure_future(server.taken())
+        for line, client in list(zip(lines, clients, strict=True))[FEW:]:
+            response = await line.written.get()
+            assert not over.done()
+            for request in client.receive(response):
+                await line.said.put(request)
+        await over
+
+    asyncio.run(serving(server, scenario, FEW + 3))
+
+
+async def serving(
+    server: AdsServer, scenario: Callable[..., Awaitable[None]], count: int = 1
+) -> None:
+    """Run a scenario with as many streams."""
+    lines = [Line() for _ in range(count)]
+    details = SimpleNamespace(method=f"/{SERVICE}/DeltaAggregatedResources")
+    call = server.handler().service(details).stream_stream
+    try:
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            calls = [group.create_task(call(line.incoming(), line)) for line in lines]
+            await scenario(*lines)
+            for each in calls:
+                each.cancel()  # as gRPC does when the client has gone
+    finally:
+        server.close()

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from rhumb.ads.settings import DebounceSettings
 from rhumb.base.clock import Clock
 
-_ROUNDS = 3
+_QUIETS = 5
+"""Times that changes may not have rested for until the next push."""
 
 
 class Schedule:
@@ -20,11 +21,6 @@ class Schedule:
         self._free_at = float("-inf")
         self._quiet = settings.quiet_min_s
 
-    @property
-    def since(self) -> float | None:
-        """Return when the oldest change that waits has come."""
-        return self._first
-
     def changed(self, now: float) -> None:
         """Note a change."""
         self._first = now if self._first is None else self._first
@@ -33,23 +29,27 @@ class Schedule:
     def due(self) -> float | None:
         """Return when to push; in the past means at once, None never.
 
-        After a rest the first change goes at once. Otherwise changes must rest for as long as the last
-        push took, within bounds, and no change waits longer than the maximum.
+        After a rest the first change goes at once. Otherwise changes must rest for as long as the last push
+        took, within bounds, but none waits longer for others than some such times, or the maximum.
         """
         if self._first is None:
             return None
         if self._first >= self._free_at:
             return self._first
-        rested = max(self._last + self._quiet, self._free_at)
-        return min(rested, self._first + self._settings.max_delay_s)
+        patience = min(_QUIETS * self._quiet, self._settings.max_delay_s)
+        return max(min(self._last + self._quiet, self._first + patience), self._free_at)
 
-    def pushed(self, began: float, ended: float) -> None:
-        """Note a push; what changed while it ran waits for the next one."""
+    def begin(self, now: float) -> float:
+        """Begin a push; return when the oldest change in it happened."""
+        since, self._first = self._first, None
+        return now if since is None else since
+
+    def end(self, began: float, now: float) -> None:
+        """Note that a push is over."""
         settings = self._settings
-        wanted = (ended - began) * settings.cost_factor
+        wanted = (now - began) * settings.cost_factor
         self._quiet = min(max(wanted, settings.quiet_min_s), settings.quiet_max_s)
-        self._free_at = ended + self._quiet
-        self._first = None if self._last <= began else self._last
+        self._free_at = now + self._quiet
 
 
 class Debounce:
@@ -60,13 +60,13 @@ class Debounce:
         settings: DebounceSettings,
         clock: Clock,
         push: Callable[[float], None],
-        told: Callable[[], Awaitable[None]],
+        taken: Callable[[], Awaitable[None]],
     ) -> None:
-        """Take what to call, with the time of the oldest change in the push, and what to wait for then."""
+        """Take what to call, with the time of the oldest change in the push, and what ends when it is over."""
         self._schedule = Schedule(settings)
         self._clock = clock
         self._push = push
-        self._told = told
+        self._taken = taken
         self._changed = asyncio.Event()
 
     def changed(self) -> None:
@@ -85,9 +85,6 @@ class Debounce:
                     await asyncio.wait_for(self._changed.wait(), wait)
                 continue
             began = self._clock.monotonic()
-            self._push(self._schedule.since or began)
-            # Streams translate and encode in the rounds of the loop that follow: that is the cost.
-            await self._told()
-            for _ in range(_ROUNDS):
-                await asyncio.sleep(0)
-            self._schedule.pushed(began, self._clock.monotonic())
+            self._push(self._schedule.begin(began))
+            await self._taken()
+            self._schedule.end(began, self._clock.monotonic())

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from rhumb.ads import claims, requests
+from rhumb.ads.behind import Behind
 from rhumb.ads.connection import Connection, Standing, TypeStatus
 from rhumb.ads.newcomers import Newcomers
 from rhumb.ads.observer import Observer
@@ -61,6 +62,7 @@ class AdsServer:
         """Streams with something open that others must not wait for beyond a time."""
         self._sweep: asyncio.TimerHandle | None = None
         self._waking = Waking(clock, settings.slice_s)
+        self._behind = Behind[Stream]()
         self._newcomers = Newcomers(settings, clock, lambda: self._views)
 
     @property
@@ -97,12 +99,14 @@ class AdsServer:
                 if (moved and self._place(stream)) or stale:
                     if stream.behind is None:
                         stream.behind, stream.told = since, False
+                        self._behind.add(stream)
                     self._waking.add(stream)
         self._waking.run()
 
-    async def told(self) -> None:
-        """Wait until every stream that a change concerns has begun to look for what to send."""
+    async def taken(self) -> None:
+        """Wait until nearly all clients that changes concern have taken them, or had their time to."""
         await self._waking.done()
+        await self._behind.few(self._settings.patience_s)
 
     def _place(self, stream: Stream) -> bool:
         """Find the view of a stream; return whether it is another one than before."""
@@ -207,6 +211,7 @@ class AdsServer:
         self._streams.discard(stream)
         self._unanswered.discard(stream)
         self._waking.drop(stream)
+        self._behind.drop(stream)
         self._newcomers.drop(stream)
         self._leave(stream)
 
@@ -251,7 +256,7 @@ class AdsServer:
             if stream.behind is not None and not stream.told:
                 standing = stream.connection.standing(self._views)
                 if standing is Standing.SYNCED:
-                    stream.behind = None  # the change was none of its business
+                    self._caught_up(stream)  # the change was none of its business
             if stream.connection.holds_back:
                 self._wait_for(stream)
             return None
@@ -324,7 +329,11 @@ class AdsServer:
                 self._newcomers.has_all(stream)
             if stream.behind is not None and stream.told:
                 self._observer.converged(self._clock.monotonic() - stream.behind)
-                stream.behind = None
+                self._caught_up(stream)
+
+    def _caught_up(self, stream: Stream) -> None:
+        stream.behind = None
+        self._behind.drop(stream)
 
     def _take(self, stream: Stream, request: requests.Heard | None, *, checked: bool) -> None:
         if request is None:

@@ -11,9 +11,9 @@ class DebounceSettings(msgspec.Struct, frozen=True, kw_only=True):
     quiet_max_s: float = 0.1
     """Longest wait for more changes (Istio: PILOT_DEBOUNCE_AFTER)."""
     cost_factor: float = 1.0
-    """The wait in units of what the last push cost: at 1 a storm uses at most half a core."""
+    """The wait in units of what the last push took until its clients had it."""
     max_delay_s: float = 10.0
-    """A push happens after this long even if changes never rest (Istio: PILOT_DEBOUNCE_MAX)."""
+    """A change waits no longer for others to come (Istio: PILOT_DEBOUNCE_MAX)."""
 
 
 class AdsSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +21,8 @@ class AdsSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ack_timeout_s: float = 5.0
     """A client that has not answered a response by then no longer holds up what depends on it."""
+    patience_s: float = 2.0
+    """How long the next push waits for clients to take the last one."""
     slice_s: float = 0.005
     """How long at a time what is new to all is made for new clients; then all others have their chance."""
     first_bytes: int = 16 << 20

@@ -88,9 +88,9 @@ class ControlPlane:
         self.ready = Ready("start")
         self.pages = Pages(self)
         self.metrics.watch(self.pages)
-        self.debounce = Debounce(settings.debounce, self.clock, self._push, self.ads.told)
+        self.debounce = Debounce(settings.debounce, self.clock, self._push, self.ads.taken)
         self.overtaking = Debounce(
-            settings.debounce, self.clock, self._push_endpoints, self.ads.told
+            settings.debounce, self.clock, self._push_endpoints, self.ads.taken
         )
         self._pending: set[Key] = set()
         """Objects to look at: what came and went in one lane may have been pushed by the other meanwhile."""
