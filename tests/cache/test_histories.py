@@ -22,6 +22,8 @@ from rhumb.xds.types import XdsType
 KINDS = (*(k for k in XdsType if k not in (XdsType.PCDS, XdsType.ECDS)),)
 NAMES = ("a", "b", "c", "d")
 NAMESPACES = ("one", "two")
+SOURCES = ("two", "three")
+"""Namespaces for whose clients there are rules."""
 STEPS = 25
 
 
@@ -96,6 +98,7 @@ def _virtual_service(chance: random.Random) -> str:
             "",
             "match: [{uri: {prefix: /p}}], ",
             "match: [{sourceLabels: {app: a}}], ",
+            f"match: [{{sourceNamespace: {chance.choice(SOURCES)}}}], ",
             f"match: [{{headers: {{user: {{exact: u{chance.randrange(3)}}}}}}}], ",
         )
     )
@@ -104,7 +107,8 @@ def _virtual_service(chance: random.Random) -> str:
     gateways = chance.choice(("", "", "  gateways: [mesh, one/g]\n"))
     hosts = f"  hosts: ['{host}']\n"
     if form == 0:
-        rules = f"  tcp: [{{route: [{to}]}}]\n"
+        source = chance.choice(("", f"match: [{{sourceNamespace: {chance.choice(SOURCES)}}}], "))
+        rules = f"  tcp: [{{{source}route: [{to}]}}]\n"
     elif form == 1:
         delegate = f"delegate: {{name: v{chance.randrange(4)}, namespace: {namespace}}}"
         rules = f"  http: [{{{delegate}}}]\n"
@@ -235,6 +239,8 @@ def _proxies() -> Iterator[Proxy]:
             yield Proxy.parse(
                 f"sidecar~{address}~{app}.{namespace}~{namespace}.svc.cluster.local", metadata
             )
+    # Where there are no objects, but perhaps rules for clients.
+    yield Proxy.parse("sidecar~1.1.1.4~a.three~three.svc.cluster.local", {"LABELS": {"app": "a"}})
     yield Proxy.parse(
         "router~1.1.1.3~gw.one~one.svc.cluster.local", {"LABELS": {"app": "a", "version": "v1"}}
     )
@@ -259,7 +265,7 @@ def _shown(views: Views, view: View, kind: XdsType) -> dict[str, str]:
 def _is_for_all(resource: Resource) -> bool:
     """Tell whether an object leaves all namespaces with the same view of others."""
     text = str(resource.spec)
-    if resource.key.kind in ("Sidecar", "EnvoyFilter") or "source_namespace='two'" in text:
+    if resource.key.kind in ("Sidecar", "EnvoyFilter") or "source_namespace='t" in text:
         return False
     if re.search(r"external_name='[^']|export_to=\('", text):
         return False

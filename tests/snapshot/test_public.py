@@ -110,9 +110,30 @@ def test_services_and_routes_for_some_set_those_apart() -> None:
     assert is_public(found, "d")
 
 
-def test_where_rules_ask_whence_a_request_comes_all_are_apart() -> None:
-    asks = routes(f"http: [{{match: [{{sourceNamespace: c}}], {TO_ONE}}}, {{{TO_ONE}}}]")
-    assert not is_public(world(asks), "a")
+@pytest.mark.parametrize(
+    "asks",
+    [
+        f"http: [{{match: [{{sourceNamespace: c}}], {TO_ONE}}}, {{{TO_ONE}}}]",
+        f"tls: [{{match: [{{sniHosts: [one.a.svc.cluster.local], sourceNamespace: c}}], {TO_ONE}}}]",
+        f"tcp: [{{match: [{{sourceNamespace: c}}], {TO_ONE}}}]",
+    ],
+    ids=["http", "tls", "tcp"],
+)
+def test_where_rules_are_for_clients_of_a_namespace_it_is_apart(asks: str) -> None:
+    found = world(routes(asks))
+    assert not is_public(found, "c")
+    assert is_public(found, "a")
+    assert is_public(found, "d")
+
+
+def test_a_namespace_is_apart_as_long_as_there_are_rules_for_its_clients() -> None:
+    asks = f"http: [{{match: [{{sourceNamespace: %s}}], {TO_ONE}}}, {{{TO_ONE}}}]"
+    before = world(routes(asks % "c"))
+    resources, _ = parse(routes(asks % "d"))
+    known, changes = before.resources.apply(resources, ())
+    after = build(before, known, changes)
+    assert (is_public(before, "c"), is_public(before, "d")) == (False, True)
+    assert (is_public(after, "c"), is_public(after, "d")) == (True, False)
 
 
 def test_a_sidecar_sets_its_namespace_apart() -> None:

@@ -127,8 +127,8 @@ class World:
         """Return the common view without its namespace where that makes no difference to what it sees.
 
         It makes one through exportTo, through rules that a namespace has for the services of others or
-        that are for it alone, through its Sidecars, and where a route asks whence a request comes. The
-        short names of its own services are not looked at.
+        that are for it alone, through its Sidecars, and where a route is for its clients. The short
+        names of its own services are not looked at.
         """
         common = self.common(view)
         found = self._public.get(common)
@@ -139,21 +139,20 @@ class World:
     def nobodys(self, view: View) -> View:
         """Return the common view without its namespace: views for which it is equal differ by what they see.
 
-        From the same services, policies and VirtualServices the same is made for all of them, unless
-        routes ask for the namespace of the client.
+        From the same services, policies and VirtualServices the same is made for all of them for whose
+        clients there are no routes.
         """
         return self.common(msgspec.structs.replace(view, namespace=NOBODY))
 
-    @property
-    def tells_sources(self) -> bool:
-        """Tell whether routes ask for the namespace of the client."""
-        return self._indexes.routes.tells_sources
+    def tells(self, source: str) -> bool:
+        """Tell whether routes ask for clients of this very namespace."""
+        return self._indexes.routes.tells(source)
 
     def _without_namespace(self, common: View) -> View:
         rules, catalog = self._indexes.rules, self._indexes.catalog
         if (
             common.role not in (Role.SIDECAR, Role.AGENT)
-            or self.tells_sources
+            or self.tells(common.namespace)
             or not rules.are_as_public(common.namespace, catalog.by_host)
         ):
             return common

@@ -25,8 +25,10 @@ class Routes:
         self._by_gateway: dict[str, list[Routing]] = {}
         """Oldest first."""
         self._delegates: dict[tuple[str, str], Routing] = {}
-        self._by_source: frozenset[Key] = frozenset()
-        """Those with rules for clients of certain namespaces."""
+        self._sources: dict[Key, frozenset[str]] = {}
+        """The namespaces for whose clients there are rules, of those that have any."""
+        self._told: frozenset[str] = frozenset()
+        """All of them."""
         self._narrow: dict[str, tuple[Routing, ...]] = {}
         """What not everybody may see, by gateway, as far as that was asked."""
         self._seen: dict[tuple[str, str], tuple[Routing, ...]] = {}
@@ -38,12 +40,11 @@ class Routes:
         following._by_key = dict(self._by_key)
         following._by_gateway = dict(self._by_gateway)
         following._delegates = dict(self._delegates)
-        following._by_source = self._by_source.difference(changed).union(
-            key for key, found in changed.items() if found is not None and _tells_sources(found)
-        )
+        following._sources = dict(self._sources)
         touched: dict[str, list[Routing]] = {}
         for key, resource in changed.items():
             before = following._by_key.pop(key, None)
+            following._sources.pop(key, None)
             if before is not None:
                 following._remove(key, before, touched)
             if resource is not None:
@@ -53,14 +54,14 @@ class Routes:
                 following._by_gateway[gateway] = bound
             else:
                 following._by_gateway.pop(gateway, None)
+        following._told = frozenset().union(*following._sources.values())
         following._seen = {k: v for k, v in self._seen.items() if k[0] not in touched}
         following._narrow = {k: v for k, v in self._narrow.items() if k not in touched}
         return following
 
-    @property
-    def tells_sources(self) -> bool:
-        """Tell whether some rule is for the clients of one namespace (`sourceNamespace`)."""
-        return bool(self._by_source)
+    def tells(self, source: str) -> bool:
+        """Tell whether some rule is for the clients of this namespace (`sourceNamespace`)."""
+        return source in self._told
 
     def _remove(self, key: Key, before: Routing, touched: dict[str, list[Routing]]) -> None:
         self._delegates.pop((key.namespace, key.name), None)
@@ -73,6 +74,8 @@ class Routes:
         assert isinstance(spec, VirtualService)
         full = names.virtual_service(spec, key.namespace, self._domain)
         routing = self._by_key[key] = Routing(resource=resource, spec=full)
+        if sources := _sources(spec):
+            self._sources[key] = sources
         if not spec.hosts:
             self._delegates[key.namespace, key.name] = routing
             return
@@ -145,10 +148,8 @@ def _gateways(spec: VirtualService) -> Iterable[str]:
     return dict.fromkeys(spec.gateways) if spec.hosts else ()
 
 
-def _tells_sources(resource: Resource) -> bool:
-    spec = resource.spec
-    assert isinstance(spec, VirtualService)
+def _sources(spec: VirtualService) -> frozenset[str]:
     said = [match.source_namespace for rule in spec.http for match in rule.match]
     said += [match.source_namespace for rule in spec.tls for match in rule.match]
     said += [match.source_namespace for rule in spec.tcp for match in rule.match]
-    return any(said)
+    return frozenset(filter(None, said))

@@ -177,9 +177,8 @@ class Snapshot(Protocol):
         """Return the common view without its namespace: views for which it is equal differ by what they see."""
         ...
 
-    @property
-    def tells_sources(self) -> bool:
-        """Tell whether routes ask for the namespace of the client."""
+    def tells(self, source: str) -> bool:
+        """Tell whether routes ask for clients of this very namespace."""
         ...
 
     def scope(self, view: View) -> Scope:

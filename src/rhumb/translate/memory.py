@@ -36,8 +36,10 @@ class Shared(msgspec.Struct, eq=False):
     def similar(self, view: View, seen: Perspective) -> tuple[Routed, News] | None:
         """Return the routes of another namespace, and what makes those of this one different."""
         snapshot = seen.snapshot
+        if snapshot.tells(view.namespace):
+            return None
         other = self.alike.setdefault(snapshot.nobodys(view), view)
-        if other == view or other not in self.routes or snapshot.tells_sources:
+        if other == view or other not in self.routes:
             return None
         mine, theirs = seen.scope.by_host, snapshot.scope(other).by_host
         hosts = frozenset(
