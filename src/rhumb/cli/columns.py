@@ -18,7 +18,7 @@ def show(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def document(value: object, output: str) -> None:
     """Print data as JSON or YAML."""
     if output == "yaml":
-        import yaml  # noqa: PLC0415 - only here
+        import yaml  # only here
 
         text = yaml.dump(
             value, Dumper=yaml.CSafeDumper, allow_unicode=True, width=120, sort_keys=False

@@ -72,7 +72,7 @@ class _Lazy(click.Group):
 
 
 def _closest(name: str, known: dict[str, str]) -> str:
-    import difflib  # noqa: PLC0415 - only on the error path; keeps --help quick
+    import difflib  # only on the error path; keeps --help quick
 
     found = difflib.get_close_matches(name, known, n=1)
     return found[0] if found else ""

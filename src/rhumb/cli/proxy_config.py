@@ -78,7 +78,7 @@ def _with(
             proxy_admin: str | None,
             control_plane: str | None,
             config: tuple[str, ...],
-            **options: Any,  # noqa: ANN401 - whatever the command itself declares
+            **options: object,  # whatever the command itself declares
         ) -> None:
             chosen = Chosen(
                 workload=workload,
@@ -298,7 +298,7 @@ def _level_queries(said: str) -> list[str]:
 
 
 def _secrets(dump: Dump, known: Origins) -> None:
-    from rhumb.cli.proxies import secrets  # noqa: PLC0415 - certificates take time to import
+    from rhumb.cli.proxies import secrets  # certificates take time to import
 
     if not dump.secrets:
         say("the dump has no secrets")

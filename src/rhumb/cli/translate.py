@@ -104,7 +104,7 @@ def command(
 def _proxy(world: World, node: str | None, workload: str | None) -> Proxy:
     if node is not None:
         return offline.node(inputs.content(node))
-    from rhumb.app.workloads import proxy_of  # noqa: PLC0415 - the agent's settings take their time
+    from rhumb.app.workloads import proxy_of  # the agent's settings take their time
 
     assert workload is not None
     return proxy_of(world.resources, workload)
@@ -115,7 +115,7 @@ def _text(sections: Mapping[str, object], output: str) -> str:
     ordered = {name: _sorted(value) for name, value in sections.items()}
     if output == "json":
         return msgspec.json.format(msgspec.json.encode(ordered), indent=2).decode()
-    import yaml  # noqa: PLC0415 - only here
+    import yaml  # only here
 
     text: str = yaml.dump(
         ordered, Dumper=yaml.CSafeDumper, allow_unicode=True, width=120, sort_keys=False

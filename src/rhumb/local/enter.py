@@ -31,7 +31,7 @@ def main() -> None:
     try:
         if order["directory"]:
             os.chdir(order["directory"])
-        os.execvp(order["argv"][0], order["argv"])  # noqa: S606 - the user's own command
+        os.execvp(order["argv"][0], order["argv"])
     except FileNotFoundError as error:
         sys.stderr.write(f"rhumb: {error.filename or order['argv'][0]}: no such file or command\n")
         sys.exit(127)

@@ -104,7 +104,7 @@ def _start_here(directory: str) -> int:
 
 
 def _become(module: str, *arguments: str) -> None:
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - ourselves
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
 
 
 def serve(asked: socket.socket) -> None:

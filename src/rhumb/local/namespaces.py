@@ -125,8 +125,7 @@ class NamespaceSite:
     """One workload's namespace."""
 
     launch = None
-    listen = "0.0.0.0"  # noqa: S104 - of a namespace of its own
-    host = "0.0.0.0"  # noqa: S104 - as well
+    listen = host = "0.0.0.0"  # noqa: S104 - of a namespace of its own
 
     def __init__(
         self, network: Network, address: str, handle: int, place: Place, *, gateway: bool

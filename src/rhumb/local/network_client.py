@@ -71,7 +71,7 @@ class Network:
         with theirs:
             handle = theirs.fileno()
             argv = [sys.executable, "-m", "rhumb.local.network_process", str(handle)]
-            process = subprocess.Popen(argv, pass_fds=(handle,), stdin=subprocess.DEVNULL)  # noqa: S603 - ourselves
+            process = subprocess.Popen(argv, pass_fds=(handle,), stdin=subprocess.DEVNULL)
         self._nursery.start("wait", _wait(process))
         self._orders = ours
         return ours

@@ -68,7 +68,7 @@ def _has_proc() -> bool:
 
 
 def _ps(*options: str) -> str:
-    done = subprocess.run(  # noqa: S603 - options are ours
+    done = subprocess.run(
         ["ps", "-ww", *options],  # noqa: S607 - where it is differs
         capture_output=True,
         text=True,

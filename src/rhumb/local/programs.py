@@ -55,7 +55,7 @@ def start(
         "directory": directory,
         "terminal": terminal,
     }
-    return subprocess.Popen(  # noqa: S603 - the user's own command
+    return subprocess.Popen(
         [sys.executable, "-I", "-S", str(_ENTER), json.dumps(order)],
         pass_fds=() if place.netns is None else (place.netns,),
         env=None if environment is None else dict(environment),

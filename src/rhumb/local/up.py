@@ -146,7 +146,7 @@ def _start(
         if with_parent:
             argv.append("--with-parent")
         with (state.directory / LOG).open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 - ourselves
+            process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

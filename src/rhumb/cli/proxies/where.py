@@ -143,8 +143,8 @@ def _control_plane(chosen: Chosen) -> Callable[[str], bytes]:
 
 
 def _of_files(paths: tuple[str, ...], found: Dump) -> Origins:
-    from rhumb.app import loading, offline  # noqa: PLC0415 - takes longer than all the rest
-    from rhumb.translate.origins import origins as made  # noqa: PLC0415
+    from rhumb.app import loading, offline  # takes longer than all the rest
+    from rhumb.translate.origins import origins as made
 
     if not found.node:
         raise RhumbError(
