@@ -10,12 +10,19 @@ from rhumb.encode.dispatch import encode
 from rhumb.model.resource import Key, Resource, ResourceSet
 from rhumb.snapshot.build import World, build, empty
 from rhumb.testing.ads import Link, views_of
-from rhumb.testing.fake_envoy import CDS, EDS, LDS, RDS, VHDS, FakeEnvoy
+from rhumb.testing.fake_envoy import (
+    APART,
+    CDS,
+    EDS,
+    LDS,
+    METADATA,
+    RDS,
+    VHDS,
+    FakeEnvoy,
+    sidecar,
+)
 from rhumb.testing.world import resources
 
-NODE = "sidecar~10.0.0.9~client-1.default~default.svc.cluster.local"
-METADATA = {"NAMESPACE": "default", "SERVICE_ACCOUNT": "default", "RHUMB_FILE_SDS": "true"}
-APART = METADATA | {"RHUMB_VHDS": "true"}
 KINDS = (CDS, EDS, LDS, RDS, VHDS)
 NAMES = ("a", "b", "c")
 
@@ -146,7 +153,7 @@ def have(envoy: FakeEnvoy) -> dict[str, dict[str, bytes]]:
 
 
 def newcomer(world: World, *, delta: bool, apart: bool = False) -> FakeEnvoy:
-    envoy = FakeEnvoy(NODE, APART if apart else METADATA, delta=delta)
+    envoy = FakeEnvoy(sidecar(), APART if apart else METADATA, delta=delta)
     Link(views_of(world), envoy).settle()
     return envoy
 
@@ -160,7 +167,7 @@ def test_differences_lead_where_a_fresh_start_leads(
     mesh.set("a", State())
     encoded = Encoded(encode)
     links = [
-        Link(views_of(mesh.world, encoded), FakeEnvoy(NODE, metadata, delta=delta))
+        Link(views_of(mesh.world, encoded), FakeEnvoy(sidecar(), metadata, delta=delta))
         for delta, metadata in ((True, METADATA), (False, METADATA), (True, APART))
     ]
     for link in links:
@@ -193,7 +200,7 @@ def test_no_route_leads_nowhere_at_any_moment(
     mesh = Mesh()
     mesh.set("a", State())
     metadata = APART if apart else METADATA
-    link = Link(views_of(mesh.world), FakeEnvoy(NODE, metadata, delta=delta))
+    link = Link(views_of(mesh.world), FakeEnvoy(sidecar(), metadata, delta=delta))
     link.settle()
     excused = False
     for name, state in steps:
@@ -218,7 +225,7 @@ def test_who_comes_back_ends_where_a_newcomer_ends(
     for name, state in before:
         mesh.set(name, state)
     metadata = APART if apart else METADATA
-    link = Link(views_of(mesh.world), FakeEnvoy(NODE, metadata, delta=delta))
+    link = Link(views_of(mesh.world), FakeEnvoy(sidecar(), metadata, delta=delta))
     for _ in range(cut):  # the control plane dies in the middle of something
         response = link.next()
         for request in link.envoy.receive(response) if response else ():
@@ -243,7 +250,7 @@ def check(envoy: FakeEnvoy) -> None:
 def test_nothing_changed_nothing_sent(delta: bool) -> None:
     mesh = Mesh()
     mesh.set("a", State(subsets=True))
-    link = Link(views_of(mesh.world), FakeEnvoy(NODE, METADATA, delta=delta))
+    link = Link(views_of(mesh.world), FakeEnvoy(sidecar(), METADATA, delta=delta))
     assert link.settle() > 3
     assert link.connection.view is not None
     link.publish(link.views.following(mesh.world, {link.connection.view}))
@@ -257,7 +264,7 @@ def test_after_a_restart_only_what_changed_is_sent() -> None:
     mesh = Mesh()
     for name in NAMES:
         mesh.set(name, State(subsets=True))
-    link = Link(views_of(mesh.world), FakeEnvoy(NODE, METADATA))
+    link = Link(views_of(mesh.world), FakeEnvoy(sidecar(), METADATA))
     link.settle()
     mesh.set("b", State(subsets=True, weight=50))
     link.envoy.responses.clear()

@@ -15,22 +15,19 @@ from rhumb.ads.settings import AdsSettings
 from rhumb.snapshot.build import World
 from rhumb.testing.ads import views_of
 from rhumb.testing.clock import FakeClock
-from rhumb.testing.fake_envoy import CDS, EDS, LDS, RDS, FakeEnvoy, Request
-from rhumb.testing.world import resources, world
+from rhumb.testing.fake_envoy import (
+    CDS,
+    EDS,
+    LDS,
+    METADATA,
+    RDS,
+    FakeEnvoy,
+    Request,
+    sidecar,
+)
+from rhumb.testing.world import resources, service_entry, world
 from rhumb.xds.types import XdsType
 
-SERVICES = """
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{name: {name}}}
-spec:
-  hosts: [{name}.example]
-  resolution: STATIC
-  ports: [{{number: 9080, name: http, protocol: HTTP}}]
-  endpoints: [{{address: {address}}}]
-"""
-NODE = "sidecar~10.0.0.9~client-1.default~default.svc.cluster.local"
-METADATA = {"NAMESPACE": "default", "SERVICE_ACCOUNT": "default", "RHUMB_FILE_SDS": "true"}
 PATIENCE_S = 0.05
 STEP = timedelta(seconds=0.03)
 FEW = 8
@@ -39,8 +36,7 @@ FEW = 8
 
 def mesh(**addresses: str) -> World:
     """Return a mesh of services with one endpoint each."""
-    found = addresses.items()
-    return world(resources(*(SERVICES.format(name=n, address=address) for n, address in found)))
+    return world(resources(*(service_entry(name, at) for name, at in addresses.items())))
 
 
 class Line:
@@ -88,13 +84,14 @@ def test_what_waits_for_two_answers_goes_when_both_are_late(
     server = AdsServer(AdsSettings(ack_timeout_s=PATIENCE_S), clock, first, Observer())
 
     async def scenario(line: Line) -> None:
-        await line.settle(FakeEnvoy(NODE, METADATA))
+        await line.settle(FakeEnvoy(sidecar(), METADATA))
         (stream,) = server.streams
         assert stream.connection.deadlines() == []
         server.publish(mesh(a="10.0.0.8"), clock.monotonic())
         assert await line.kind() is EDS
         clock.advance(STEP)
-        server.publish(mesh(a="10.0.0.8", b="10.0.0.9"), clock.monotonic())
+        # b is where the client is, who needs a listener for it.
+        server.publish(mesh(a="10.0.0.8", b="10.0.0.1"), clock.monotonic())
         assert await line.kind() is CDS
         looked = asyncio.Event()
         sleep = stream.sleep
@@ -118,7 +115,7 @@ def test_a_push_is_over_when_nearly_all_have_taken_it() -> None:
     server = AdsServer(endless, FakeClock(), views_of(mesh(a="10.0.0.7")), Observer())
 
     async def scenario(*lines: Line) -> None:
-        clients = [FakeEnvoy(NODE, METADATA) for _ in lines]
+        clients = [FakeEnvoy(sidecar(), METADATA) for _ in lines]
         for line, client in zip(lines, clients, strict=True):
             await line.settle(client)
         await server.taken()

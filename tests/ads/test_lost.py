@@ -2,37 +2,15 @@
 
 from rhumb.snapshot.build import World
 from rhumb.testing.ads import Link, views_of
-from rhumb.testing.fake_envoy import CDS, LDS, RDS, VHDS, FakeEnvoy
-from rhumb.testing.world import resources, world
-
-SERVICE = """
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{name: {name}}}
-spec:
-  hosts: [{name}.example]
-  resolution: STATIC
-  ports: [{{number: {port}, name: http, protocol: HTTP}}]
-  endpoints: [{{address: 10.0.0.7}}]
-"""
-ROUTE = """
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: a}}
-spec:
-  hosts: [a.example]
-  http: [{{route: [{{destination: {{host: {to}.example}}}}]}}]
-"""
-NODE = "sidecar~10.0.0.9~client-1.default~default.svc.cluster.local"
-METADATA = {"NAMESPACE": "default", "SERVICE_ACCOUNT": "default", "RHUMB_FILE_SDS": "true"}
-APART = METADATA | {"RHUMB_VHDS": "true"}
+from rhumb.testing.fake_envoy import APART, CDS, LDS, METADATA, RDS, VHDS, FakeEnvoy, sidecar
+from rhumb.testing.world import resources, sends, service_entry, world
 
 
 def mesh(*names: str, apart: str = "", to: str = "a") -> World:
     """Return a mesh of services on one port, of others on another (a letter each), and where a's requests go."""
-    services = [SERVICE.format(name=name, port=9080) for name in names]
-    services += [SERVICE.format(name=name, port=9081) for name in apart]
-    return world(resources(*services, ROUTE.format(to=to)))
+    services = [service_entry(name) for name in names]
+    services += [service_entry(name, port=9081) for name in apart]
+    return world(resources(*services, sends("a", to)))
 
 
 def publish(link: Link, changed: World) -> None:
@@ -51,7 +29,7 @@ def take(link: Link) -> str:
 
 
 def test_a_virtual_host_that_is_back_before_anything_was_said_is_sent_again() -> None:
-    envoy = FakeEnvoy(NODE, APART)
+    envoy = FakeEnvoy(sidecar(), APART)
     link = Link(views_of(mesh("a", apart="bc")), envoy)
     link.settle()
     before = envoy.texts(VHDS)
@@ -72,7 +50,7 @@ def test_a_virtual_host_that_is_back_before_anything_was_said_is_sent_again() ->
 
 def test_nobody_waits_for_the_endpoints_of_a_cluster_that_has_gone() -> None:
     lost = "outbound|9080||c.example"
-    envoy = FakeEnvoy(NODE, METADATA, reject=lambda _, name, __: "no" * (name == lost))
+    envoy = FakeEnvoy(sidecar(), METADATA, reject=lambda _, name, __: "no" * (name == lost))
     link = Link(views_of(mesh("a", "b")), envoy)
     link.settle()
     envoy.responses.clear()

@@ -5,35 +5,13 @@ import pytest
 from rhumb.ads.channel import State
 from rhumb.snapshot.build import World
 from rhumb.testing.ads import ACK_TIMEOUT_S, Link, views_of
-from rhumb.testing.fake_envoy import CDS, EDS, RDS, VHDS, FakeEnvoy
-from rhumb.testing.world import resources, world
-
-SERVICE = """
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{name: {name}}}
-spec:
-  hosts: [{name}.example]
-  resolution: STATIC
-  ports: [{{number: 9080, name: http, protocol: HTTP}}]
-  endpoints: [{{address: 10.0.0.7}}]
-"""
-ROUTE = """
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: a}}
-spec:
-  hosts: [a.example]
-  http: [{{route: [{{destination: {{host: {to}.example}}}}]}}]
-"""
-NODE = "sidecar~10.0.0.9~client-1.default~default.svc.cluster.local"
-METADATA = {"NAMESPACE": "default", "SERVICE_ACCOUNT": "default", "RHUMB_FILE_SDS": "true"}
+from rhumb.testing.fake_envoy import APART, CDS, EDS, METADATA, RDS, VHDS, FakeEnvoy, sidecar
+from rhumb.testing.world import resources, sends, service_entry, world
 
 
 def mesh(to: str) -> World:
     """Return a mesh where a's requests go to a service that is there for that alone."""
-    services = [SERVICE.format(name=name) for name in ("a", to)]
-    return world(resources(*services, ROUTE.format(to=to)))
+    return world(resources(service_entry("a"), service_entry(to), sends("a", to)))
 
 
 def cluster(name: str) -> str:
@@ -42,7 +20,7 @@ def cluster(name: str) -> str:
 
 def settled(metadata: dict[str, str]) -> FakeEnvoy:
     """Return a proxy that has all of a mesh where b gets the requests."""
-    envoy = FakeEnvoy(NODE, metadata)
+    envoy = FakeEnvoy(sidecar(), metadata)
     Link(views_of(mesh("b")), envoy).settle()
     assert cluster("b") in envoy.active
     assert envoy.dangling() == []
@@ -51,7 +29,7 @@ def settled(metadata: dict[str, str]) -> FakeEnvoy:
 
 
 @pytest.mark.parametrize("burst", [False, True])
-@pytest.mark.parametrize("metadata", [METADATA, METADATA | {"RHUMB_VHDS": "true"}])
+@pytest.mark.parametrize("metadata", [METADATA, APART])
 def test_a_cluster_goes_after_the_routes_that_used_it(
     metadata: dict[str, str], burst: bool
 ) -> None:
@@ -62,14 +40,14 @@ def test_a_cluster_goes_after_the_routes_that_used_it(
         assert envoy.dangling() == []
 
     link.settle(nothing_is_lost, burst=burst)
-    fresh = FakeEnvoy(NODE, metadata)
+    fresh = FakeEnvoy(sidecar(), metadata)
     Link(link.views, fresh).settle()
     assert envoy.held == fresh.held
     removals = [(kind, removed) for kind, _, removed in envoy.responses if removed]
     assert (CDS, (cluster("b"),)) in removals
 
 
-@pytest.mark.parametrize("metadata", [METADATA, METADATA | {"RHUMB_VHDS": "true"}])
+@pytest.mark.parametrize("metadata", [METADATA, APART])
 def test_who_asks_for_no_routes_again_loses_a_cluster_in_time(metadata: dict[str, str]) -> None:
     envoy = settled(metadata)
     envoy._asked = [kind for kind in envoy._asked if kind not in (RDS, VHDS)]
@@ -87,7 +65,7 @@ def test_who_asks_for_no_routes_again_loses_a_cluster_in_time(metadata: dict[str
 
 
 def test_full_states_that_are_held_are_not_sent_again() -> None:
-    envoy = FakeEnvoy(NODE, METADATA, delta=False)
+    envoy = FakeEnvoy(sidecar(), METADATA, delta=False)
     Link(views_of(mesh("b")), envoy).settle()
     before = {kind: envoy.texts(kind) for kind in envoy.held}
     envoy.responses.clear()
@@ -104,7 +82,7 @@ def test_full_states_that_are_held_are_not_sent_again() -> None:
 
 
 def test_full_states_of_other_names_or_other_content_are_sent() -> None:
-    envoy = FakeEnvoy(NODE, METADATA, delta=False)
+    envoy = FakeEnvoy(sidecar(), METADATA, delta=False)
     Link(views_of(mesh("b")), envoy).settle()
     envoy.responses.clear()
     envoy.names[EDS] = envoy.names[EDS] | {"nowhere"}

@@ -12,7 +12,7 @@ from rhumb.model.finding import Level
 from rhumb.model.resource import Key
 from rhumb.testing.ads_client import connecting
 from rhumb.testing.control_plane import Running, running, settings
-from rhumb.testing.fake_envoy import CDS, LDS, RDS, FakeEnvoy
+from rhumb.testing.fake_envoy import CDS, LDS, METADATA, RDS, FakeEnvoy, sidecar
 from rhumb.validation.load import Loader
 
 SERVICE = """
@@ -37,8 +37,6 @@ kind: DestinationRule
 metadata: {name: web}
 spec: {host: web, trafficPolicy: {connectionPool: {tcp: {maxConnections: 7}}}}
 """
-NODE = "sidecar~10.0.0.1~client-1.default~default.svc.cluster.local"
-METADATA = {"NAMESPACE": "default", "SERVICE_ACCOUNT": "client", "RHUMB_FILE_SDS": "true"}
 KEY = Key("networking.istio.io", "VirtualService", "default", "web")
 BROKEN: tuple[bytes, ...] = (
     (ROUTES % 1).encode() + b"\t- broken",
@@ -91,7 +89,7 @@ def test_proxies_keep_what_they_had_whatever_the_file_becomes(tmp_path: Path) ->
     (config / "web.yaml").write_text(SERVICE)
     routes = config / "routes.yaml"
     write(routes, (ROUTES % 1).encode())
-    client = FakeEnvoy(NODE, METADATA)
+    client = FakeEnvoy(sidecar(), METADATA)
 
     def errors(up: Running) -> bool:
         found = up.plane.store.findings

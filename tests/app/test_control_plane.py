@@ -15,7 +15,17 @@ from rhumb.base.errors import RhumbError
 from rhumb.protos import nds_pb2, pcds_pb2
 from rhumb.testing.ads_client import connecting
 from rhumb.testing.control_plane import Running, running, settings
-from rhumb.testing.fake_envoy import CDS, EDS, LDS, RDS, FakeEnvoy, Reject, accept
+from rhumb.testing.fake_envoy import (
+    CDS,
+    EDS,
+    LDS,
+    METADATA,
+    RDS,
+    FakeEnvoy,
+    Reject,
+    accept,
+    sidecar,
+)
 from rhumb.xds.types import XdsType
 
 REVIEWS = """
@@ -55,7 +65,6 @@ spec:
     - {{destination: {{host: reviews, subset: v1}}, weight: {v1}}}
     - {{destination: {{host: reviews, subset: v2}}, weight: {v2}}}
 """
-METADATA = {"NAMESPACE": "default", "SERVICE_ACCOUNT": "client", "RHUMB_FILE_SDS": "true"}
 
 
 @pytest.fixture
@@ -74,8 +83,7 @@ def write_weights(directory: Path, v1: int) -> None:
 
 
 def envoy(number: int = 1, *, delta: bool = True, reject: Reject = accept) -> FakeEnvoy:
-    node = f"sidecar~10.0.0.{number}~client-{number}.default~default.svc.cluster.local"
-    return FakeEnvoy(node, METADATA, delta=delta, reject=reject)
+    return FakeEnvoy(sidecar(number), METADATA, delta=delta, reject=reject)
 
 
 def has_routes(client: FakeEnvoy) -> bool:

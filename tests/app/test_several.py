@@ -21,7 +21,18 @@ from rhumb.identity.authenticate import UnauthenticatedError
 from rhumb.identity.spiffe import SpiffeId
 from rhumb.testing.ads_client import AdsClient, Certificate, connecting
 from rhumb.testing.control_plane import Running, running, settings
-from rhumb.testing.fake_envoy import CDS, EDS, LDS, RDS, VHDS, FakeEnvoy, Request
+from rhumb.testing.fake_envoy import (
+    APART,
+    CDS,
+    EDS,
+    LDS,
+    METADATA,
+    RDS,
+    VHDS,
+    FakeEnvoy,
+    Request,
+    sidecar,
+)
 from rhumb.xds.types import HEALTH_TYPE, XdsType
 
 SERVICE = """
@@ -65,8 +76,6 @@ spec:
   template: {serviceAccount: a, ports: {http: 9080}}
 """
 NAMES = ("a", "b", "c")
-METADATA = {"NAMESPACE": "default", "SERVICE_ACCOUNT": "client", "RHUMB_FILE_SDS": "true"}
-APART = METADATA | {"RHUMB_VHDS": "true"}
 KINDS = (CDS, EDS, LDS, RDS, VHDS)
 
 Held = dict[XdsType, dict[str, bytes]]
@@ -105,8 +114,7 @@ async def two(files: Files, state: Path) -> AsyncIterator[tuple[Running, Running
 
 
 def client(number: int = 1, *, apart: bool = True, delta: bool = True) -> FakeEnvoy:
-    node = f"sidecar~10.0.0.{number}~client-{number}.default~default.svc.cluster.local"
-    return FakeEnvoy(node, APART if apart else METADATA, delta=delta)
+    return FakeEnvoy(sidecar(number), APART if apart else METADATA, delta=delta)
 
 
 def texts(envoy: FakeEnvoy) -> Held:

@@ -13,27 +13,21 @@ from tests.app.one_address import Address
 
 from rhumb.base.tasks import Nursery
 from rhumb.testing.ads_client import connecting
-from rhumb.testing.fake_envoy import CDS, EDS, LDS, RDS, VHDS, FakeEnvoy, Request, Response
+from rhumb.testing.fake_envoy import (
+    APART,
+    CDS,
+    EDS,
+    LDS,
+    METADATA,
+    RDS,
+    VHDS,
+    FakeEnvoy,
+    Request,
+    Response,
+    sidecar,
+)
+from rhumb.testing.world import sends, service_entry
 
-SERVICE = """
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{name: {name}}}
-spec:
-  hosts: [{name}.example]
-  resolution: STATIC
-  ports: [{{number: 9080, name: http, protocol: HTTP}}]
-  endpoints: [{{address: {address}}}]
-"""
-ROUTE = """
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: {name}}}
-spec:
-  hosts: [{name}.example]
-  http: [{{route: [{{destination: {{host: {to}.example}}}}]}}]
-"""
-METADATA = {"NAMESPACE": "default", "SERVICE_ACCOUNT": "client", "RHUMB_FILE_SDS": "true"}
 KINDS = (CDS, EDS, LDS, RDS, VHDS)
 CLIENTS = 9
 ROUNDS = 2
@@ -50,10 +44,10 @@ class Files:
         self.route("a", "old-0")
 
     def service(self, name: str, address: str = "10.0.1.1") -> None:
-        self._put(name, SERVICE.format(name=name, address=address))
+        self._put(name, service_entry(name, address))
 
     def route(self, name: str, to: str) -> None:
-        self._put(f"route-{name}", ROUTE.format(name=name, to=to))
+        self._put(f"route-{name}", sends(name, to))
 
     def turn(self, number: int) -> None:
         """Add a service, send another one's requests to it, and remove where they went before."""
@@ -124,9 +118,8 @@ class Client(FakeEnvoy):
     """A proxy that calls back whenever it hears something."""
 
     def __init__(self, number: int, heard: Callable[[], None] = lambda: None) -> None:
-        node = f"sidecar~10.0.0.{number}~client-{number}.default~default.svc.cluster.local"
-        apart, delta = number % 3 == 0, number % 3 != 1
-        super().__init__(node, METADATA | ({"RHUMB_VHDS": "true"} if apart else {}), delta=delta)
+        metadata = APART if number % 3 == 0 else METADATA
+        super().__init__(sidecar(number), metadata, delta=number % 3 != 1)
         self.heard = heard
         self.dangled: list[str] = []
         """Routes to nowhere that it ever had."""

@@ -11,6 +11,7 @@ import pytest
 from tests.app.live_envoy import envoy
 
 from rhumb.testing.control_plane import Running, running, settings
+from rhumb.testing.world import sends, service_entry
 
 pytestmark = pytest.mark.envoy
 
@@ -29,24 +30,6 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: istio, namespace: istio-system}
 data: {mesh: "outboundTrafficPolicy: {mode: REGISTRY_ONLY}"}
-"""
-SERVICE = """
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{name: {name}}}
-spec:
-  hosts: [{name}.example]
-  resolution: STATIC
-  ports: [{{number: {port}, name: http, protocol: HTTP}}]
-  endpoints: [{{address: 127.0.0.1, ports: {{http: {app}}}}}]
-"""
-ROUTE = """
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: {name}}}
-spec:
-  hosts: [{name}.example]
-  http: [{{route: [{{destination: {{host: {name}.example}}}}], headers: {{response: {{set: {{said: "{said}"}}}}}}}}]
 """
 
 
@@ -71,10 +54,11 @@ class Files:
         draft.rename(self.directory / f"{name}.yaml")
 
     def service(self, name: str, port: int) -> None:
-        self.put(name, SERVICE.format(name=name, port=port, app=self.app))
+        self.put(name, service_entry(name, "127.0.0.1", port=port, target=self.app))
 
     def route(self, name: str, said: str) -> None:
-        self.put(f"route-{name}", ROUTE.format(name=name, said=said))
+        header = f"headers: {{response: {{set: {{said: {said}}}}}}}"
+        self.put(f"route-{name}", sends(name, name, header))
 
     def remove(self, name: str) -> None:
         (self.directory / f"{name}.yaml").unlink()

@@ -29,6 +29,15 @@ Response = discovery.DeltaDiscoveryResponse | discovery.DiscoveryResponse
 Reject = Callable[[XdsType, str, bytes], str]
 """(type, resource name, serialized resource) to the reason for refusing it; "" accepts."""
 
+METADATA = {"NAMESPACE": "default", "SERVICE_ACCOUNT": "client", "RHUMB_FILE_SDS": "true"}
+APART = METADATA | {"RHUMB_VHDS": "true"}
+"""Of one that takes virtual hosts as resources of their own."""
+
+
+def sidecar(number: int = 1) -> str:
+    """Return the node id of a client in the default namespace."""
+    return f"sidecar~10.0.0.{number}~client-{number}.default~default.svc.cluster.local"
+
 
 class Held(msgspec.Struct, frozen=True):
     """One resource as the client has it."""

@@ -31,6 +31,34 @@ def mesh_config(text: str) -> tuple[Resource, ...]:
     return tuple(d.resource for d in documents if d.resource is not None)
 
 
+def service_entry(
+    name: str, address: str = "10.0.0.7", *, port: int = 9080, target: int | None = None
+) -> str:
+    """Return YAML of NAME.example, an HTTP service with one endpoint, which listens at `target`."""
+    return f"""
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}}}
+spec:
+  hosts: [{name}.example]
+  resolution: STATIC
+  ports: [{{number: {port}, name: http, protocol: HTTP}}]
+  endpoints: [{{address: {address}, ports: {{http: {target or port}}}}}]
+"""
+
+
+def sends(name: str, to: str, more: str = "") -> str:
+    """Return YAML of routes from NAME.example to TO.example, with more fields of the rule."""
+    return f"""
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}}}
+spec:
+  hosts: [{name}.example]
+  http: [{{route: [{{destination: {{host: {to}.example}}}}], {more}}}]
+"""
+
+
 def world(found: Iterable[Resource]) -> World:
     """Build a snapshot of these resources from nothing."""
     start, changes = ResourceSet().apply(found, ())
