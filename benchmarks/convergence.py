@@ -4,7 +4,6 @@ From the rename to the first answer of the control plane's sync page that shows 
 push later than before; asking takes a few milliseconds, which count.
 """
 
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -50,8 +49,8 @@ def run(*, changes: int = 40) -> Report:
     with localmesh.home() as folder:
         # A copy, for the file that changes.
         shutil.copytree(BOOKINFO.parent, folder / "bookinfo")
-        os.environ.update(_ports())  # noqa: TID251 - rhumb.yaml takes its ports from there
-        with localmesh.running(folder / "bookinfo" / BOOKINFO.name) as mesh:
+        file = folder / "bookinfo" / BOOKINFO.name
+        with localmesh.running(file, localmesh.bookinfo_ports()) as mesh:
             (socket,) = (mesh.home / "s" / "rhumb").glob("*/control.sock")
             found = list(_measure(folder / "bookinfo" / "mesh", socket, changes))
     sidecars = int(found[0][1])
@@ -62,11 +61,6 @@ def run(*, changes: int = 40) -> Report:
         Row(what="median", value=median(times), unit="ms", at_most=LIMIT_MS),
     )
     return Report(scenario="convergence", how=f"{changes} changes, {sidecars} sidecars", rows=rows)
-
-
-def _ports() -> dict[str, str]:
-    names = ("BOOKINFO_HTTP_PORT", "BOOKINFO_HTTPS_PORT")
-    return {name: str(localmesh.free_port()) for name in names}
 
 
 def _measure(folder: Path, socket: Path, changes: int) -> Iterator[tuple[float, int]]:

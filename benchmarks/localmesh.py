@@ -1,7 +1,6 @@
 """A local mesh for a scenario: started from a rhumb.yaml, driven by rhumb's own commands, ended whatever happens."""
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -9,20 +8,24 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
+
+from rhumb.local.programs import inherited_environment
 
 
 class LocalMesh:
     """One running mesh with a home of its own."""
 
-    def __init__(self, file: Path, home: Path) -> None:
-        self.file, self.home = file, home
+    def __init__(self, file: Path, home: Path, variables: Mapping[str, str]) -> None:
+        self.file, self.home, self._variables = file, home, variables
 
     def rhumb(self, *arguments: str) -> str:
         """Run a command of rhumb; return what it prints."""
-        variables = {**os.environ, "XDG_STATE_HOME": str(self.home / "s")}  # noqa: TID251
+        own = {"XDG_STATE_HOME": str(self.home / "s"), **self._variables}
+        variables = inherited_environment() | own
         variables.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages are compiled
         done = subprocess.run(
             [sys.executable, "-m", "rhumb", *arguments],
@@ -52,10 +55,10 @@ class LocalMesh:
 
 
 @contextmanager
-def running(file: Path) -> Iterator[LocalMesh]:
-    """Run the mesh of a rhumb.yaml while the block runs."""
+def running(file: Path, variables: Mapping[str, str] = MappingProxyType({})) -> Iterator[LocalMesh]:
+    """Run the mesh of a rhumb.yaml, which may name environment variables, while the block runs."""
     with home() as folder:
-        mesh = LocalMesh(file, folder)
+        mesh = LocalMesh(file, folder, variables)
         try:
             mesh.rhumb("up", "-f", str(file))
             yield mesh
@@ -71,6 +74,12 @@ def home() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def bookinfo_ports() -> dict[str, str]:
+    """Return the variables that give Bookinfo free ports."""
+    names = ("BOOKINFO_HTTP_PORT", "BOOKINFO_HTTPS_PORT")
+    return {name: str(free_port()) for name in names}
 
 
 def free_port() -> int:

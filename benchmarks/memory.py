@@ -1,6 +1,5 @@
 """What Bookinfo's mesh takes without its applications, and where it goes."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,13 +42,9 @@ def _mb(sizes: list[int]) -> float:
 
 
 def _round(settle: float) -> Mapping[str, list[int]]:
-    variables = {
-        "BOOKINFO_HTTP_PORT": str(localmesh.free_port()),
-        "BOOKINFO_HTTPS_PORT": str(localmesh.free_port()),
-    }
-    os.environ.update(variables)  # noqa: TID251 - rhumb.yaml takes its ports from there
-    with localmesh.running(BOOKINFO) as mesh:
-        url = f"http://127.0.0.1:{variables['BOOKINFO_HTTP_PORT']}/productpage"
+    ports = localmesh.bookinfo_ports()
+    with localmesh.running(BOOKINFO, ports) as mesh:
+        url = f"http://127.0.0.1:{ports['BOOKINFO_HTTP_PORT']}/productpage"
         localmesh.pages(url, _REQUESTS)
         time.sleep(settle)
         return _sizes(mesh.host)

@@ -1,6 +1,5 @@
 """How long it takes from `rhumb up` to the first page of Bookinfo through the gateway."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 
@@ -27,15 +26,11 @@ def _rows(found: list[Mapping[str, float]]) -> Iterator[Row]:
 
 
 def _round() -> Mapping[str, float]:
-    variables = {
-        "BOOKINFO_HTTP_PORT": str(localmesh.free_port()),
-        "BOOKINFO_HTTPS_PORT": str(localmesh.free_port()),
-    }
-    os.environ.update(variables)  # noqa: TID251 - rhumb.yaml takes its ports from there
+    ports = localmesh.bookinfo_ports()
     began = time.perf_counter()
-    with localmesh.running(BOOKINFO):
+    with localmesh.running(BOOKINFO, ports):
         up = time.perf_counter()
-        localmesh.pages(f"http://127.0.0.1:{variables['BOOKINFO_HTTP_PORT']}/productpage", 1)
+        localmesh.pages(f"http://127.0.0.1:{ports['BOOKINFO_HTTP_PORT']}/productpage", 1)
         page = time.perf_counter()
     return {
         "rhumb up returns": up - began,

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import time
+from functools import partial
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -98,7 +99,7 @@ async def run(url: str, connections: int, seconds: float, rate: float) -> dict[s
     started = time.perf_counter()
     for future in ended:
         await loop.create_connection(
-            lambda f=future: Connection(request, tally, f, every),  # type: ignore[misc]
+            partial(Connection, request, tally, future, every),
             parts.hostname or "127.0.0.1",
             parts.port or 80,
         )

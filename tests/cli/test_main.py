@@ -12,12 +12,13 @@ import pytest
 
 from rhumb.cli.main import COMMANDS, cli
 from rhumb.cli.printer import Exit
+from rhumb.local.programs import inherited_environment
 
 RHUMB = (sys.executable, "-m", "rhumb")
 
 
 def run(*arguments: str, home: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "XDG_STATE_HOME": str(home or "/nonexistent"), **more}  # noqa: TID251
+    environment = inherited_environment() | {"XDG_STATE_HOME": str(home or "/nonexistent"), **more}
     return subprocess.run(
         [*RHUMB, *arguments], capture_output=True, text=True, timeout=30, env=environment
     )
@@ -80,7 +81,7 @@ def test_colour_is_for_terminals_that_want_it(
 ) -> None:
     assert "\x1b" not in run("ps", home=tmp_path).stderr
     main, other = pty.openpty()
-    inherited = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}  # noqa: TID251
+    inherited = {k: v for k, v in inherited_environment().items() if k != "NO_COLOR"}
     environment = {**inherited, "TERM": "xterm", "XDG_STATE_HOME": str(tmp_path), **variables}
     try:
         subprocess.run([*RHUMB, "ps"], stderr=other, env=environment, timeout=30)
@@ -134,6 +135,6 @@ def test_bash_completes_with_the_script(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=30,
-        env={**os.environ, "PATH": f"{tmp_path}:{os.defpath}"},  # noqa: TID251
+        env={**inherited_environment(), "PATH": f"{tmp_path}:{os.defpath}"},
     )
     assert done.stdout == "validate\n"

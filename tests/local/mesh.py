@@ -21,6 +21,7 @@ from typing import Any, Self
 import pytest
 
 from rhumb.local import linux
+from rhumb.local.programs import inherited_environment
 
 Json = dict[str, Any]
 
@@ -170,7 +171,7 @@ class Mesh:
     def environment(self) -> dict[str, str]:
         """Variables of commands; all processes of the mesh inherit the marker."""
         return {
-            **os.environ,  # noqa: TID251 - as a user's shell has it
+            **inherited_environment(),
             "XDG_STATE_HOME": str(self.home / "s"),
             "HOME": str(self.home),
             "RHUMB_TEST_MARKER": self.marker,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from rhumb.local import processes
+from rhumb.local.programs import inherited_environment
 
 SLEEP = "import time; time.sleep(600)"
 
@@ -19,7 +20,7 @@ def family() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEP!r}], start_new_session=True)"
     parent = subprocess.Popen(
         [sys.executable, "-c", child],
-        env={**os.environ, processes.MARK: mark},  # noqa: TID251
+        env={**inherited_environment(), processes.MARK: mark},
     )
     try:
         while len(list(processes.marked(mark))) < 2:
@@ -42,7 +43,7 @@ def test_all_are_ended_and_nobody_else(family: tuple[str, subprocess.Popen[bytes
     mark, parent = family
     other = subprocess.Popen(
         [sys.executable, "-c", SLEEP],
-        env={**os.environ, processes.MARK: f"{mark}-2"},  # noqa: TID251
+        env={**inherited_environment(), processes.MARK: f"{mark}-2"},
     )
     try:
         processes.end(mark)

@@ -1,5 +1,7 @@
 """Conversations with one type of an incremental stream: requests in, actions out."""
 
+import msgspec
+
 from rhumb.xds.delta import DeltaWatch
 from rhumb.xds.events import Accepted, Answer, DeltaRequest, Rejected, Stale
 from rhumb.xds.types import XdsType
@@ -8,7 +10,7 @@ CDS, EDS = XdsType.CDS, XdsType.EDS
 
 
 def ask(kind: XdsType = CDS, *subscribe: str, **more: object) -> DeltaRequest:
-    return DeltaRequest(type=kind, subscribe=subscribe, **more)  # type: ignore[arg-type]
+    return msgspec.structs.replace(DeltaRequest(type=kind, subscribe=subscribe), **more)
 
 
 def test_a_first_request_without_names_asks_for_everything() -> None:

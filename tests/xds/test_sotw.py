@@ -1,5 +1,7 @@
 """Conversations with one type of a state-of-the-world stream."""
 
+import msgspec
+
 from rhumb.xds.events import Accepted, Answer, Rejected, SotwRequest, Stale
 from rhumb.xds.sotw import SotwWatch
 from rhumb.xds.types import XdsType
@@ -8,7 +10,7 @@ CDS, RDS = XdsType.CDS, XdsType.RDS
 
 
 def ask(kind: XdsType, *names: str, **more: object) -> SotwRequest:
-    return SotwRequest(type=kind, names=names, **more)  # type: ignore[arg-type]
+    return msgspec.structs.replace(SotwRequest(type=kind, names=names), **more)
 
 
 def test_a_stream_from_subscribe_to_nack() -> None:

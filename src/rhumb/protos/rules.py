@@ -158,9 +158,10 @@ def _value(value: Value, field: Field, rules: Rules, at: str) -> Iterator[str]:
         return
     wanted = getattr(rules, which)
     if isinstance(value, Message) and which not in ("any", "duration", "timestamp"):
-        if "value" not in value.DESCRIPTOR.fields_by_name:
+        wrapped = value.DESCRIPTOR.fields_by_name.get("value")
+        if wrapped is None:
             return
-        value = getattr(value, "value")  # noqa: B009 - of a wrapper
+        value = getattr(value, wrapped.name)
     if getattr(wanted, "ignore_empty", False) and not value:
         return
     for wrong in _CHECKS.get(which, _number)(value, wanted, field):

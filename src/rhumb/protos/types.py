@@ -5,12 +5,15 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.any_pb2 import Any
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError, Message
+
+M = TypeVar("M", bound=Message)
 
 _ROOTS = ("envoy", "google", "udpa", "xds")
 """Packages that names may lie in: a name that a user writes must load nothing else."""
@@ -64,7 +67,7 @@ def _load(package: str) -> bool:
     return bool(found)
 
 
-def parse(value: dict[str, object], made: type[Message], *, lenient: bool = False) -> Message:
+def parse(value: dict[str, object], made: type[M], *, lenient: bool = False) -> M:
     """Read a message from protobuf JSON; `lenient` passes over unknown fields.
 
     Raises UnknownTypeError for the type of an Any, ParseError for all else that is wrong.

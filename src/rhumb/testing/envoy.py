@@ -27,8 +27,8 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
 
 from rhumb.encode.tls import secret_config
 from rhumb.ir.tls import SecretRef, SecretSource
+from rhumb.xds.types import XdsType
 
-_SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type
 _TIMEOUT_S = 60
 
 
@@ -83,7 +83,7 @@ def _secrets(folder: Path, certificates: Path) -> None:
         ("default.json", "default", {"tls_certificate": pair}),
         ("rootca.json", "ROOTCA", {"validation_context": roots}),
     ):
-        secret = {"@type": _SECRET, "name": name, **content}
+        secret = {"@type": XdsType.SDS, "name": name, **content}
         (folder / file).write_text(json.dumps({"resources": [secret]}))
 
 

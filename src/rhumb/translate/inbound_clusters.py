@@ -16,6 +16,7 @@ from rhumb.registry.protocols import declared
 from rhumb.snapshot.snapshot import Scope, Snapshot
 from rhumb.snapshot.view import Instance, View
 from rhumb.translate import endpoints, names, traffic_policy
+from rhumb.translate.perspective import WILDCARD
 from rhumb.translate.stat_names import stat_name
 from rhumb.translate.traffic_policy import Effective
 
@@ -78,7 +79,7 @@ def _ingress(
     shared = scope.spec.inbound_connection_pool if scope.spec else None
     policy = _policy(snapshot, view, service, port, listener.connection_pool or shared)
     target = listener.default_endpoint
-    if target.startswith((":", "0.0.0.0", "[::]")):  # noqa: S104 - text of the API
+    if target.startswith((":", WILDCARD, "[::]")):
         target = ""  # the address that the connection meant
     elif not target and view.interception is Interception.NONE:
         target = f"{_LOOPBACK}:{number}"
