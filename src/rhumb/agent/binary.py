@@ -55,14 +55,12 @@ def check(path: Path) -> str:
 
     Raises RhumbError when the file cannot be run here, is not Envoy, or is too old.
     """
-    if not os.access(path, os.X_OK):
-        raise RhumbError(f"{path} is not executable", hint=f"run: chmod +x {path}")
     try:
         done = subprocess.run(  # noqa: S603 - the operator's own choice of binary
             [path, "--version"], capture_output=True, text=True, timeout=20, check=False
         )
     except OSError as error:
-        raise _cannot_run(path, error) from error
+        raise cannot_run(path, error) from error
     except subprocess.TimeoutExpired as error:
         raise RhumbError(f"{path} --version does not answer", hint=_INSTALL) from error
     found = _VERSION.search(done.stdout)
@@ -80,12 +78,17 @@ def check(path: Path) -> str:
     return f"{major}.{minor}.{patch}"
 
 
-def _cannot_run(path: Path, error: OSError) -> RhumbError:
+def cannot_run(path: Path, error: OSError) -> RhumbError:
+    """Return what to tell of a binary that the system did not start."""
+    if not path.is_file():
+        return RhumbError(f"Envoy is no longer at {path}", hint=_INSTALL)
+    if not os.access(path, os.X_OK):
+        return RhumbError(f"{path} is not executable", hint=f"run: chmod +x {path}")
     if error.errno == errno.ENOEXEC:
         machine = f"{os.uname().sysname} {os.uname().machine}"
         return RhumbError(f"{path} was built for another platform than {machine}", hint=_INSTALL)
-    if error.errno == errno.ENOENT:
+    if error.errno == errno.ENOENT and str(error.filename) == str(path):
         return RhumbError(
             f"{path} cannot start: its loader or interpreter is missing here", hint=_INSTALL
         )
-    return RhumbError(f"{path} cannot start: {error.strerror}", hint=_INSTALL)
+    return RhumbError(f"{path} cannot start: {error}", hint=f"see what this says: {path} --version")

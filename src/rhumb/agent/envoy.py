@@ -9,10 +9,12 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from rhumb.agent import http, netns, process, supervise
+from rhumb.agent.binary import cannot_run
 from rhumb.agent.bootstrap import bootstrap_json
 from rhumb.agent.settings import SidecarSettings, Start
 from rhumb.base import backoff
 from rhumb.base.clock import Clock, SystemClock
+from rhumb.base.errors import RhumbError
 from rhumb.base.files import write_atomic
 from rhumb.base.tasks import Nursery
 
@@ -106,7 +108,6 @@ class Envoy:
     ) -> None:
         """Take where it runs; `access_log` is the descriptor that becomes its standard output."""
         self._settings = settings
-        self._overlay: Mapping[str, object] = {}
         self._binary = binary
         self._launch = launch or process.launcher(enter)
         self._access_log = access_log
@@ -134,23 +135,25 @@ class Envoy:
         """Return the process id while it runs."""
         return self._process.pid if self._process is not None else None
 
-    def prepare(self, told: Start) -> None:
-        """Take what the mesh says of how it starts, before it runs."""
-        self._settings, self._overlay = self._settings.started(told), told.overlay
+    async def prepare(self, told: Start | None) -> None:
+        """Write its bootstrap, with what the mesh says of how it starts; `run` comes next.
+
+        Raises OSError when its directory cannot be written, RhumbError when the binary cannot be run.
+        """
+        if told is not None:
+            self._settings = self._settings.started(told)
+        directory = self._settings.directory
+        directory.mkdir(parents=True, exist_ok=True)
+        end_leftover(directory)
+        text = await self._bootstrap(told.overlay if told is not None else {})
+        write_atomic(directory / BOOTSTRAP, text, mode=0o600)
 
     def stop(self) -> None:
         """Ask for an orderly end; a second time, for a quick one."""
         self._events.put_nowait(supervise.StopAsked())
 
     async def run(self) -> None:
-        """Keep it running; return when it has ended after `stop`. Cancelling kills it.
-
-        Raises OSError when its directory cannot be written.
-        """
-        directory = self._settings.directory
-        directory.mkdir(parents=True, exist_ok=True)
-        end_leftover(directory)
-        write_atomic(directory / BOOTSTRAP, await self._bootstrap(), mode=0o600)
+        """Keep it running; return when it has ended after `stop`. Cancelling kills it."""
         try:
             await self._loop()
         finally:
@@ -159,28 +162,20 @@ class Envoy:
             if self._process is not None:
                 process.send(self._process, signal.SIGKILL)
                 self._process.wait()
-            (directory / PID).unlink(missing_ok=True)
+            (self._settings.directory / PID).unlink(missing_ok=True)
             await self._nursery.close()
 
-    async def _bootstrap(self) -> bytes:
+    async def _bootstrap(self, overlay: Mapping[str, object]) -> bytes:
         """Return the bootstrap, with the mesh's part of it unless Envoy would not start with that."""
-        if not self._overlay:
+        if not overlay:
             return bootstrap_json(self._settings, {})
-        text = bootstrap_json(self._settings, self._overlay)
+        text = bootstrap_json(self._settings, overlay)
         write_atomic(self._settings.directory / _CANDIDATE, text, mode=0o600)
         said: list[str] = []
         writing, reader = await process.read_lines(said.append)
         try:
             argv = (str(self._binary), "--mode", "validate", "-l", "error", "-c", _CANDIDATE)
-            started = self._launch(
-                process.Command(
-                    argv=argv,
-                    directory=self._settings.directory,
-                    environment=self._settings.environment,
-                    stdout=writing,
-                    stderr=writing,
-                )
-            )
+            started = self._begin(argv, stdout=writing, stderr=writing)
         finally:
             os.close(writing)
         code = await process.wait_exit(started)
@@ -193,6 +188,23 @@ class Envoy:
             extra={"workload": self._settings.name},
         )
         return bootstrap_json(self._settings, {})
+
+    def _begin(
+        self, argv: tuple[str, ...], *, stdout: int | None, stderr: int
+    ) -> subprocess.Popen[bytes]:
+        """Start the binary; RhumbError when the system does not."""
+        try:
+            return self._launch(
+                process.Command(
+                    argv=argv,
+                    directory=self._settings.directory,
+                    environment=self._settings.environment,
+                    stdout=stdout,
+                    stderr=stderr,
+                )
+            )
+        except OSError as error:
+            raise cannot_run(self._binary, error) from error
 
     async def _loop(self) -> None:
         actions = self._machine.begin()
@@ -234,16 +246,9 @@ class Envoy:
         name = self._settings.name
         writing, reader = await process.read_lines(lambda line: pass_on(line, name))
         try:
-            started = self._launch(
-                process.Command(
-                    argv=command(self._settings, self._binary),
-                    directory=self._settings.directory,
-                    environment=self._settings.environment,
-                    stdout=self._access_log,
-                    stderr=writing,
-                )
-            )
-        except OSError as error:
+            argv = command(self._settings, self._binary)
+            started = self._begin(argv, stdout=self._access_log, stderr=writing)
+        except RhumbError as error:
             _log.error("Envoy did not start: %s", error, extra={"workload": name})
             self._events.put_nowait(supervise.Failed(str(error)))
             return

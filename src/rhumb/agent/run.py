@@ -117,7 +117,8 @@ class Sidecar:
     async def start(self) -> None:
         """Start everything; `wait_ready` tells when traffic may come.
 
-        Raises OSError, or RhumbError with who it is, when a port inside the workload's network is taken.
+        Raises OSError, or RhumbError with who it is, when a port inside the workload's network is taken;
+        RhumbError when Envoy cannot be run.
         """
         settings = self.settings
         (settings.directory / "sds").mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -151,17 +152,17 @@ class Sidecar:
         """Wait for what the mesh says of how Envoy starts; one that says nothing is not waited for long."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._start_known.wait(), _STARTUP_S)
-        if self._start is not None:
-            self.envoy.prepare(self._start)
+        self._start_known.set()
+        await self.envoy.prepare(self._start)
 
     def _told(self, told: Start) -> None:
-        if self._running is None:
+        if not self._start_known.is_set():
             self._start = told
+            self._start_known.set()
         elif told != self._start:
             _log.warning(
                 "the mesh says anew how %s starts; restart it for that to hold", self.settings.name
             )
-        self._start_known.set()
 
     async def wait_ready(self) -> None:
         """Wait until Envoy has its first configuration, and DNS its first names."""
