@@ -1,7 +1,7 @@
 """Clients that do not answer: what waits for them goes out when the last of their times is over."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -62,14 +62,23 @@ class Line:
         """Return the client's address."""
         return "ipv4:10.0.0.9:1"
 
+    async def say(self, all_of_it: Iterable[Request]) -> None:
+        """Have the server hear what the client says."""
+        for request in all_of_it:
+            await self.said.put(request)
+        await self.said.join()
+
     async def settle(self, envoy: FakeEnvoy) -> None:
         """Answer until the client has its routes."""
-        for request in envoy.connect():
-            await self.said.put(request)
+        await self.say(await self.settle_but_one(envoy))
+
+    async def settle_but_one(self, envoy: FakeEnvoy) -> list[Request]:
+        """Answer until the client has its routes; return what it says to these."""
+        said = envoy.connect()
         while RDS not in {kind for kind, _, _ in envoy.responses}:
-            for request in envoy.receive(await self.written.get()):
-                await self.said.put(request)
-        await self.said.join()
+            await self.say(said)
+            said = envoy.receive(await self.written.get())
+        return said
 
     async def kind(self) -> XdsType:
         """Wait for a response, and leave it unanswered."""
@@ -129,6 +138,73 @@ def test_a_push_is_over_when_nearly_all_have_taken_it() -> None:
         await over
 
     asyncio.run(serving(server, scenario, FEW + 3))
+
+
+def test_an_answer_that_is_owed_from_before_ends_a_push_that_was_about_nothing() -> None:
+    server, told = watched(mesh(a="10.0.0.7"))
+
+    async def scenario(line: Line) -> None:
+        client = FakeEnvoy(sidecar(), METADATA)
+        said = await line.settle_but_one(client)
+        server.publish(mesh(a="10.0.0.7"), 0.0)
+        await rest()
+        assert are_behind(server)
+        await line.say(said)
+        await rest()
+        assert not are_behind(server)
+        assert told == []
+
+    asyncio.run(serving(server, scenario))
+
+
+def test_what_is_back_before_it_was_said_to_have_gone_ends_a_push() -> None:
+    server, told = watched(mesh(a="10.0.0.7"))
+
+    async def scenario(line: Line) -> None:
+        client = FakeEnvoy(sidecar(), METADATA)
+        await line.settle(client)
+        server.publish(mesh(a="10.0.0.8"), 0.0)
+        response = await line.written.get()
+        for address in ("10.0.0.9", "10.0.0.8"):
+            server.publish(mesh(a=address), 0.0)
+            await rest()
+        assert are_behind(server)
+        await line.say(client.receive(response))
+        await rest()
+        assert line.written.empty()
+        assert not are_behind(server)
+        assert len(told) == 1
+
+    asyncio.run(serving(server, scenario))
+
+
+async def rest() -> None:
+    """Let everything happen that waits for nobody."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def are_behind(server: AdsServer) -> bool:
+    """Tell whether all clients have yet to take a change; otherwise none has."""
+    (found,) = {stream.behind is not None for stream in server.streams}
+    return found
+
+
+class Converged(Observer):
+    """Takes down how long clients took for changes."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def converged(self, seconds: float) -> None:
+        """Take that a proxy has accepted all that a change meant for it."""
+        self.seconds.append(seconds)
+
+
+def watched(first: World) -> tuple[AdsServer, list[float]]:
+    """Return a server, and what it says of clients that took their changes."""
+    observer = Converged()
+    return AdsServer(AdsSettings(), FakeClock(), views_of(first), observer), observer.seconds
 
 
 async def serving(

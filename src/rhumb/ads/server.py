@@ -253,10 +253,11 @@ class AdsServer:
         found = stream.connection.next(self._views, now)
         if found is None:
             self._newcomers.had_nothing(stream)
-            if stream.behind is not None and not stream.told:
-                standing = stream.connection.standing(self._views)
-                if standing is Standing.SYNCED:
-                    self._caught_up(stream)  # the change was none of its business
+            if (
+                stream.behind is not None
+                and stream.connection.standing(self._views) is Standing.SYNCED
+            ):
+                self._caught_up(stream)  # what was left of the change was none of its business
             if stream.connection.holds_back:
                 self._wait_for(stream)
             return None
@@ -327,11 +328,13 @@ class AdsServer:
         elif standing is Standing.SYNCED:
             if was_new:
                 self._newcomers.has_all(stream)
-            if stream.behind is not None and stream.told:
-                self._observer.converged(self._clock.monotonic() - stream.behind)
-                self._caught_up(stream)
+            self._caught_up(stream)
 
     def _caught_up(self, stream: Stream) -> None:
+        if stream.behind is None:
+            return
+        if stream.told:
+            self._observer.converged(self._clock.monotonic() - stream.behind)
         stream.behind = None
         self._behind.drop(stream)
 
