@@ -25,7 +25,19 @@ from rhumb.local.programs import inherited_environment
 
 Json = dict[str, Any]
 
-APP = """
+SERVE = """
+    def log_message(self, *_):
+        pass
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+Server((os.environ["HOST"], int(os.environ["PORT"])), Echo).serve_forever()
+"""
+"""The end of an application: what follows the methods of its class Echo."""
+
+APP = (
+    """
 import json, os, time, urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -49,15 +61,9 @@ class Echo(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-class Server(ThreadingHTTPServer):
-    request_queue_size = 128
-
-Server((os.environ["HOST"], int(os.environ["PORT"])), Echo).serve_forever()
 """
+    + SERVE
+)
 
 DESCRIPTION = """
 services:

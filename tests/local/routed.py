@@ -10,9 +10,10 @@ from pathlib import Path
 
 import msgspec
 from tests.local.certificates import Authority, secret, spki
-from tests.local.mesh import Json, Mesh, free_port
+from tests.local.mesh import SERVE, Json, Mesh, free_port
 
-APP = """
+APP = (
+    """
 import json, os
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,15 +45,9 @@ class Echo(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     do_GET = do_OPTIONS = do_POST = answer
-
-    def log_message(self, *_):
-        pass
-
-class Server(ThreadingHTTPServer):
-    request_queue_size = 128
-
-Server((os.environ["HOST"], int(os.environ["PORT"])), Echo).serve_forever()
 """
+    + SERVE
+)
 DESCRIPTION = """
 services:
   web:
