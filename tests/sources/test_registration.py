@@ -205,3 +205,16 @@ def test_why_is_told_of_the_sick_alone(desk: Desk, caplog: pytest.LogCaptureFixt
         desk.desk.health(reviews(), healthy=True, reason="")
     told = [(r.getMessage(), vars(r).get("reason")) for r in caplog.records]
     assert told == [("workload is unhealthy", "HTTP 500"), ("workload is healthy", None)]
+
+
+@pytest.mark.parametrize(
+    "proxy", [machine(WORKLOAD_ENTRY="/../../up"), machine(NETWORK="/../../up")]
+)
+def test_what_a_workload_calls_itself_is_no_path(desk: Desk, proxy: Proxy) -> None:
+    desk.desk.connected(proxy)
+    desk.desk.health(proxy, healthy=False, reason="x")
+    (kept,) = desk.directory.parent.rglob("*up*")
+    assert kept.parent == desk.directory
+    desk.start()
+    (key,) = desk.desk._records.by_key
+    assert key.name.endswith("/../../up")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import quote
 
 import msgspec
 
@@ -197,7 +198,8 @@ class Records:
         self._by_key[record.key] = record
 
     def _path(self, key: Key) -> str:
-        return str(self.directory / f"{key.namespace}.{key.name}.json")
+        # Quoted, as a workload may call itself anything, also `/../x`.
+        return str(self.directory / f"{quote(f'{key.namespace}.{key.name}', safe='')}.json")
 
 
 def _ended(path: Path) -> bool:
