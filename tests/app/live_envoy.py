@@ -1,8 +1,9 @@
-"""A real Envoy as a client of a control plane on this machine, in plain text."""
+"""A real Envoy as a client of a control plane on this machine, in plain text, and an application behind it."""
 
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -28,6 +29,32 @@ async def envoy(
     finally:
         process.kill()
         await process.wait()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.asynccontextmanager
+async def application(text: str = "") -> AsyncIterator[int]:
+    """Answer every request with a text."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(
+                    f"HTTP/1.1 200 OK\r\ncontent-length: {len(text)}\r\n\r\n{text}".encode()
+                )
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
 
 
 def _write(folder: Path, bootstrap: Mapping[str, object]) -> None:

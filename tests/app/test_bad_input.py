@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import yaml
+from tests.app.files import replace
+from tests.app.waiting import until
 from tests.properties.mutation import Mutator
 
 from rhumb.model.finding import Level
@@ -65,22 +66,8 @@ def spoilt(count: int) -> list[bytes]:
     return found
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            if is_so():
-                return
-            await asyncio.sleep(0.005)
-
-
 def digests(up: Running) -> dict[Key, bytes]:
     return {key: resource.digest for key, resource in up.plane.store.resources.items()}
-
-
-def write(path: Path, content: bytes) -> None:
-    draft = path.with_name(".draft")
-    draft.write_bytes(content)
-    draft.rename(path)
 
 
 def test_proxies_keep_what_they_had_whatever_the_file_becomes(tmp_path: Path) -> None:
@@ -88,7 +75,7 @@ def test_proxies_keep_what_they_had_whatever_the_file_becomes(tmp_path: Path) ->
     config.mkdir()
     (config / "web.yaml").write_text(SERVICE)
     routes = config / "routes.yaml"
-    write(routes, (ROUTES % 1).encode())
+    replace(routes, ROUTES % 1)
     client = FakeEnvoy(sidecar(), METADATA)
 
     def errors(up: Running) -> bool:
@@ -104,11 +91,11 @@ def test_proxies_keep_what_they_had_whatever_the_file_becomes(tmp_path: Path) ->
             for number, content in enumerate((*BROKEN, *spoilt(12)), 2):
                 before = {kind: dict(client.held[kind]) for kind in (CDS, LDS, RDS)}
                 resources = digests(up)
-                write(routes, content)
+                replace(routes, content)
                 await until(lambda: errors(up))
                 assert digests(up) == resources, content[:300]
                 assert {kind: dict(client.held[kind]) for kind in (CDS, LDS, RDS)} == before
-                write(routes, (ROUTES % number).encode())
+                replace(routes, ROUTES % number)
                 await until(lambda: not errors(up))
                 await link.wait(lambda e, was=before[RDS]: e.held[RDS] != was)  # type: ignore[misc]
                 assert client.held[CDS] == before[CDS]

@@ -8,6 +8,7 @@ import grpc
 import msgspec
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
+from tests.app.files import replace
 
 from rhumb.ads.server import SERVICE
 from rhumb.ads.settings import DebounceSettings
@@ -77,9 +78,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def write_weights(directory: Path, v1: int) -> None:
-    draft = directory / ".routes.tmp"
-    draft.write_text(ROUTES.format(v1=v1, v2=100 - v1))
-    draft.rename(directory / "routes.yaml")
+    replace(directory / "routes.yaml", ROUTES.format(v1=v1, v2=100 - v1))
 
 
 def envoy(number: int = 1, *, delta: bool = True, reject: Reject = accept) -> FakeEnvoy:
@@ -341,11 +340,8 @@ def test_a_port_in_use_is_named_with_its_holder(config: Path, tmp_path: Path) ->
                 ("monitoring", "--monitoring-port"),
             ):
                 port = getattr(up.ports, name)
-                wanted = settings(config, tmp_path / "other")
-                wanted = type(wanted)(
-                    **{f: getattr(wanted, f) for f in wanted.__struct_fields__}
-                    | {f"{name}_port": port}
-                )
+                free = settings(config, tmp_path / "other")
+                wanted = msgspec.structs.replace(free, **{f"{name}_port": port})
                 with pytest.raises(
                     RhumbError, match=f"cannot listen on 127.0.0.1:{port}: process"
                 ) as caught:

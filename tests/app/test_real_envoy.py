@@ -8,8 +8,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
-from tests.app.live_envoy import envoy
+from tests.app.files import replace
+from tests.app.live_envoy import application, envoy, free_port
 
 from rhumb.ads.server import AdsServer
 from rhumb.ads.stream import Stream
@@ -92,35 +94,7 @@ class Site:
         self._put("route", ROUTE.format(port=self.port, subset=subset))
 
     def _put(self, name: str, text: str) -> None:
-        draft = self.directory / f".{name}"
-        draft.write_text(text)
-        draft.rename(self.directory / f"{name}.yaml")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextlib.asynccontextmanager
-async def application(text: str) -> AsyncIterator[int]:
-    """Answer every request with a text."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(
-                    f"HTTP/1.1 200 OK\r\ncontent-length: {len(text)}\r\n\r\n{text}".encode()
-                )
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
+        replace(self.directory / f"{name}.yaml", text)
 
 
 async def get(port: int) -> tuple[int, str]:
@@ -171,6 +145,18 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield Site(tmp_path / "config", {"v1": v1, "v2": v2}, free_port())
 
 
+@contextlib.asynccontextmanager
+async def serving(tmp_path: Path) -> AsyncIterator[tuple[Site, Running]]:
+    """Run a control plane, and a gateway that has its configuration."""
+    async with (
+        site(tmp_path) as place,
+        running(settings(place.directory, tmp_path / "state")) as up,
+        envoy(tmp_path / "envoy", up.ports.xds, NODE),
+    ):
+        await opened(place.port)
+        yield place, up
+
+
 def test_no_request_is_lost_while_routes_move_to_what_did_not_exist_and_back(
     tmp_path: Path,
 ) -> None:
@@ -193,12 +179,7 @@ def test_no_request_is_lost_while_routes_move_to_what_did_not_exist_and_back(
             place.mesh(("v1",), 100 + round_)
 
     async def scenario() -> None:
-        async with (
-            site(tmp_path) as place,
-            running(settings(place.directory, tmp_path / "state")) as up,
-            envoy(tmp_path / "envoy", up.ports.xds, NODE),
-        ):
-            await opened(place.port)
+        async with serving(tmp_path) as (place, up):
             stop, count = asyncio.Event(), [0]
             async with asyncio.TaskGroup() as group:
                 for _ in range(4):
@@ -227,10 +208,7 @@ def test_envoy_serves_on_without_the_control_plane_and_gets_only_what_changed_fr
                 await status(up, "RDS", "SYNCED")
             assert await get(place.port) == (HTTPStatus.OK, "v1")
             place.route("v2")
-            again = type(wanted)(
-                **{f: getattr(wanted, f) for f in wanted.__struct_fields__} | {"xds_port": port}
-            )
-            async with running(again) as up:
+            async with running(msgspec.structs.replace(wanted, xds_port=port)) as up:
                 await until(place.port, "v2")
                 await status(up, "RDS", "SYNCED")
                 await status(up, "CDS", "SYNCED")
@@ -246,27 +224,20 @@ def test_a_port_in_use_is_told_in_envoys_words_with_the_gateway_that_wants_it(
     tmp_path: Path,
 ) -> None:
     async def scenario() -> None:
-        async with (
-            site(tmp_path) as place,
-            running(settings(place.directory, tmp_path / "state")) as up,
-            envoy(tmp_path / "envoy", up.ports.xds, NODE),
-        ):
-            await opened(place.port)
+        async with serving(tmp_path) as (place, up):
             good = place.port
             with socket.create_server(("0.0.0.0", 0)) as taken:
                 place.port = taken.getsockname()[1]
-                text = (place.directory / "route.yaml").read_text()
+                route = place.directory / "route.yaml"
+                text = route.read_text()
                 server = f"{{port: {{number: {place.port}, name: two, protocol: HTTP}}, hosts: [x.example]}}"
-                draft = place.directory / ".new"
-                draft.write_text(text.replace("servers: [", f"servers: [{server}, "))
-                draft.rename(place.directory / "route.yaml")
+                replace(route, text.replace("servers: [", f"servers: [{server}, "))
                 nack = await status(up, "LDS", "NACK")
                 assert "Address already in use" in nack["error"]
                 assert nack["refused"] == [f"0.0.0.0_{place.port}"]
                 assert any("Gateway default/ingress" in each for each in nack["objects"])
                 assert await get(good) == (HTTPStatus.OK, "v1")
-            draft.write_text(text)
-            draft.rename(place.directory / "route.yaml")
+            replace(route, text)
             await status(up, "LDS", "SYNCED")
             assert await get(good) == (HTTPStatus.OK, "v1")
 
@@ -295,12 +266,7 @@ def test_envoy_that_lost_the_endpoints_of_a_changed_cluster_gets_them_when_it_co
         return cut
 
     async def scenario() -> None:
-        async with (
-            site(tmp_path) as place,
-            running(settings(place.directory, tmp_path / "state")) as up,
-            envoy(tmp_path / "envoy", up.ports.xds, NODE),
-        ):
-            await opened(place.port)
+        async with serving(tmp_path) as (place, up):
             await status(up, "RDS", "SYNCED")
             cut = cutting(up.plane.ads)
             place.mesh(("v1",), 7)

@@ -13,12 +13,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from envoy.config.core.v3 import health_check_pb2 as core
 from envoy.config.endpoint.v3 import endpoint_pb2 as endpoint
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
+from tests.app.files import replace
+from tests.app.waiting import until
 
 from rhumb.base.clock import SystemClock
 from rhumb.ca.authority import make_root
 from rhumb.ca.sign import Names, sign
 from rhumb.identity.authenticate import UnauthenticatedError
 from rhumb.identity.spiffe import SpiffeId
+from rhumb.model.resource import Key
 from rhumb.testing.ads_client import AdsClient, Certificate, connecting
 from rhumb.testing.control_plane import Running, running, settings
 from rhumb.testing.fake_envoy import (
@@ -95,9 +98,7 @@ class Files:
         self.put(name, SERVICE.format(name=name, address=address, user=user))
 
     def put(self, name: str, text: str) -> None:
-        draft = self.directory / f".{name}"
-        draft.write_text(text)
-        draft.rename(self.directory / f"{name}.yaml")
+        replace(self.directory / f"{name}.yaml", text)
 
 
 @pytest.fixture
@@ -132,14 +133,6 @@ def has_user(name: str) -> Callable[[FakeEnvoy], bool]:
     )
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
-        while True:
-            if is_so():
-                return
-            await asyncio.sleep(0.01)
-
-
 async def settled(up: Running, link: AdsClient, envoy: FakeEnvoy) -> None:
     """Wait until a control plane has a client's word for all that it asked for: nothing is on its way."""
     wanted = {kind.short for kind, held in envoy.held.items() if held} | {"CDS", "LDS"}
@@ -152,6 +145,11 @@ async def settled(up: Running, link: AdsClient, envoy: FakeEnvoy) -> None:
 
     await until(is_so)
     assert link.error is None
+
+
+def shown(up: Running) -> dict[Key, bytes]:
+    """Return the digests of the objects that proxies have been told of."""
+    return {key: resource.digest for key, resource in up.plane.world.resources.items()}
 
 
 def counted(up: Running, name: str) -> float:
@@ -184,6 +182,7 @@ def test_who_moves_with_its_versions_gets_nothing_again(
                 await link.wait(has_user("someone"))
                 assert len(envoy.responses) == 1
                 await settled(other, link, envoy)
+            await until(lambda: shown(one) == shown(other))
             async with connecting(envoy, one.ports.xds) as link:
                 await settled(one, link, envoy)
                 assert len(envoy.responses) == 1
@@ -301,24 +300,28 @@ def certificate(up: Running) -> Certificate:
     return Certificate(ca.bundle.pem.encode(), secret, leaf.pem.encode())
 
 
+async def move_with_certificate(one: Running, other: Running) -> None:
+    """Move a client to another control plane, with a certificate that the first one signed."""
+    envoy = client()
+    async with connecting(envoy, one.ports.secure, certificate(one)) as link:
+        await link.wait(is_complete)
+        await settled(one, link, envoy)
+    envoy.responses.clear()
+    async with connecting(envoy, other.ports.secure, certificate(one)) as link:
+        await settled(other, link, envoy)
+    assert envoy.responses == []
+
+
 def test_a_certificate_of_one_opens_the_door_of_the_other(files: Files, tmp_path: Path) -> None:
     async def scenario() -> None:
-        envoy = client()
         async with two(files, tmp_path / "state") as (one, other):
-            async with connecting(envoy, one.ports.secure, certificate(one)) as link:
-                await link.wait(is_complete)
-                await settled(one, link, envoy)
-            envoy.responses.clear()
-            async with connecting(envoy, other.ports.secure, certificate(one)) as link:
-                await settled(other, link, envoy)
-            assert envoy.responses == []
+            await move_with_certificate(one, other)
 
     asyncio.run(scenario())
 
 
 def test_a_ca_that_is_given_to_all_needs_no_common_state(files: Files, tmp_path: Path) -> None:
     async def scenario() -> None:
-        envoy = client()
         given = tmp_path / "cacerts"
         given.mkdir()
         root = make_root(organization="given", now=SystemClock().now(), life=timedelta(days=1))
@@ -330,13 +333,7 @@ def test_a_ca_that_is_given_to_all_needs_no_common_state(files: Files, tmp_path:
             for w in wanted
         )
         async with running(first) as one, running(second) as other:
-            async with connecting(envoy, one.ports.secure, certificate(one)) as link:
-                await link.wait(is_complete)
-                await settled(one, link, envoy)
-            envoy.responses.clear()
-            async with connecting(envoy, other.ports.secure, certificate(one)) as link:
-                await settled(other, link, envoy)
-            assert envoy.responses == []
+            await move_with_certificate(one, other)
 
     asyncio.run(scenario())
 

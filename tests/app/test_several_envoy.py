@@ -6,16 +6,14 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from tests.app.live_envoy import envoy
+from tests.app.live_envoy import application, envoy, free_port
 from tests.app.one_address import Address
 from tests.app.test_virtual_hosts import (
     NODE,
     OK,
     Files,
-    application,
     ask,
     first_answer,
-    free_port,
     until,
 )
 

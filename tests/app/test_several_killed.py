@@ -9,7 +9,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.app.files import replace
 from tests.app.one_address import Address
+from tests.app.waiting import until
 
 from rhumb.base.tasks import Nursery
 from rhumb.testing.ads_client import connecting
@@ -57,9 +59,7 @@ class Files:
         (self.directory / f"old-{number}.yaml").unlink()
 
     def _put(self, name: str, text: str) -> None:
-        draft = self.directory / f".{name}"
-        draft.write_text(text)
-        draft.rename(self.directory / f"{name}.yaml")
+        replace(self.directory / f"{name}.yaml", text)
 
 
 class Plane:
@@ -155,14 +155,6 @@ async def _stay(envoy: FakeEnvoy, address: Address) -> None:
                     await link.ended()
 
 
-async def _until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            if is_so():
-                return
-            await asyncio.sleep(0.01)
-
-
 async def _newcomer(number: int, plane: Plane, turn: int) -> list[dict[str, bytes]]:
     """Return what a client has that comes with nothing, once all of a turn has been read."""
     fresh = Client(number)
@@ -179,7 +171,7 @@ async def _newcomer(number: int, plane: Plane, turn: int) -> list[dict[str, byte
 async def _is_as_new(client: Client, plane: Plane, turn: int) -> None:
     number = int(client.node.id.split("~")[1].rpartition(".")[2])
     wanted = await _newcomer(number, plane, turn)
-    await _until(lambda: client.state == wanted)
+    await until(lambda: client.state == wanted)
 
 
 @pytest.mark.parametrize("victim", [0, 1])
@@ -196,7 +188,7 @@ def test_one_that_is_killed_in_a_push_leaves_its_proxies_to_the_other(
             try:
                 for client in clients:
                     nursery.start("client", _stay(client, address))
-                await _until(lambda: all(c.sends_to("old-0") and not c.warming for c in clients))
+                await until(lambda: all(c.sends_to("old-0") and not c.warming for c in clients))
                 for turn in range(ROUNDS):
                     killed = planes[(victim + turn) % 2]
                     left = planes[(victim + turn + 1) % 2]

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
 
+import msgspec
 import pytest
-from tests.app.live_envoy import envoy
+from tests.app.files import replace
+from tests.app.live_envoy import application, envoy, free_port
 
 from rhumb.testing.control_plane import Running, running, settings
 from rhumb.testing.world import sends, service_entry
@@ -33,12 +34,6 @@ data: {mesh: "outboundTrafficPolicy: {mode: REGISTRY_ONLY}"}
 """
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Files:
     """A directory of configuration."""
 
@@ -49,9 +44,7 @@ class Files:
         self.put("mesh", MESH_CONFIG)
 
     def put(self, name: str, text: str) -> None:
-        draft = self.directory / f".{name}"
-        draft.write_text(text)
-        draft.rename(self.directory / f"{name}.yaml")
+        replace(self.directory / f"{name}.yaml", text)
 
     def service(self, name: str, port: int) -> None:
         self.put(name, service_entry(name, "127.0.0.1", port=port, target=self.app))
@@ -62,24 +55,6 @@ class Files:
 
     def remove(self, name: str) -> None:
         (self.directory / f"{name}.yaml").unlink()
-
-
-@contextlib.asynccontextmanager
-async def application() -> AsyncIterator[int]:
-    """Answer every request."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
 
 
 async def ask(port: int, name: str) -> tuple[int, str]:
@@ -177,9 +152,7 @@ def test_restarts_of_either_side_lose_nothing_and_send_what_differs(tmp_path: Pa
             assert await ask(port, "b") == OK
             made.route("a", "one")
             made.remove("d")
-            again = type(wanted)(
-                **{f: getattr(wanted, f) for f in wanted.__struct_fields__} | {"xds_port": xds}
-            )
+            again = msgspec.structs.replace(wanted, xds_port=xds)
             async with running(again) as up:
                 await until(port, "a", (HTTPStatus.OK, "one"), OK)
                 await until(port, "d", REFUSED, OK)
