@@ -30,6 +30,12 @@ NUMBERS = (
     0, 1, -1, 2, 80, 443, 9080, 15006, 100, 101, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**31),
     -(2**63), 2**200, 0.5, 1e-9, 99.99995, 1e308, -0.0,
 )  # fmt: skip
+PLAIN: Mapping[object, Sequence[object]] = {
+    bool: [True, False],
+    float: [0, 0.0001, 1.5, 100, 1e308, -1],
+    Duration: ["0s", "1ms", "1s", "1.5h", "100000h", "-1s", "1ns"],
+    bytes: ["", "YQ==", "LS0tLS1CRUdJTg=="],
+}
 JUNK: tuple[object, ...] = (
     None, True, False, [], {}, [[]], [None], {"": None}, [{}], {"a": {"a": {"a": []}}}, ["a", 1, None, {}], [1] * 200,
     float("inf"), {"x" * 300: 1}, {"é": "é"}, {"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster"},
@@ -111,7 +117,7 @@ class Mutator:
         wanted = typing.get_type_hints(struct, include_extras=True)[field.name]
         tree[field.encode_name] = self.value(field.encode_name, wanted, 3)
 
-    def value(self, name: str, wanted: object, depth: int) -> object:  # noqa: C901 - one line a type
+    def value(self, name: str, wanted: object, depth: int) -> object:
         """Return a value of a type, ordinary or odd."""
         chance = self._random
         origin, args = typing.get_origin(wanted), typing.get_args(wanted)
@@ -132,14 +138,8 @@ class Mutator:
             return chance.choice([m.value for m in wanted])
         if isinstance(wanted, type) and issubclass(wanted, Kind):
             return self._message(wanted, depth)
-        if wanted is bool:
-            return chance.choice([True, False])
-        if wanted is float:
-            return chance.choice([0, 0.0001, 1.5, 100, 1e308, -1])
-        if wanted is Duration:
-            return chance.choice(["0s", "1ms", "1s", "1.5h", "100000h", "-1s", "1ns"])
-        if wanted is bytes:
-            return chance.choice(["", "YQ==", "LS0tLS1CRUdJTg=="])
+        if wanted in PLAIN:
+            return chance.choice(PLAIN[wanted])
         if wanted is str:
             said = [v for v in self._by_key.get(name, ()) if isinstance(v, str)]
             return chance.choice(said) if said and chance.random() < 0.6 else chance.choice(TEXTS)

@@ -1,5 +1,8 @@
 """EnvoyFilters: what the webhook says, and what of Envoy's own rules is known before a proxy sees it."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pytest
 import yaml
 
@@ -37,9 +40,13 @@ def _check(*patches: dict[str, object], **spec: object) -> tuple[list[str], list
     return errors, warnings
 
 
-def _patch(apply_to: str = "HTTP_FILTER", **said: object) -> dict[str, object]:
-    patch = {"operation": "ADD", "value": LUA} | dict(said.pop("patch", {}))  # type: ignore[call-overload]
-    return {"applyTo": apply_to, "patch": patch, **said}
+def _patch(
+    apply_to: str = "HTTP_FILTER",
+    *,
+    patch: Mapping[str, object] = MappingProxyType({}),
+    **said: object,
+) -> dict[str, object]:
+    return {"applyTo": apply_to, "patch": {"operation": "ADD", "value": LUA, **patch}, **said}
 
 
 def test_a_good_one_is_accepted_with_the_warning_that_all_get() -> None:

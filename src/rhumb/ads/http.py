@@ -61,8 +61,8 @@ async def serving(
             self.end_headers()
             self.wfile.write(reply.body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-            _log.debug(format, *args)
+        def log_message(self, text: str, *args: object) -> None:
+            _log.debug(text, *args)
 
     server = ThreadingHTTPServer((address, port), Handler)
     server.daemon_threads = True

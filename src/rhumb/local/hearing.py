@@ -1,7 +1,7 @@
 """Has every proxy heard which workloads take traffic? The control plane's debug pages tell."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -40,13 +40,16 @@ async def heard(plane: Plane, *, come: Collection[Name] = (), gone: Collection[N
     """
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            while not _agrees(await _get(plane, "endpointz"), come, gone):  # noqa: ASYNC110 - it must be asked
-                await asyncio.sleep(_POLL_S)
-            while not _settled(await _get(plane, "syncz")):  # noqa: ASYNC110 - as above
-                await asyncio.sleep(_POLL_S)
+            await _until(plane, "endpointz", lambda page: _agrees(page, come, gone))
+            await _until(plane, "syncz", _settled)
     except (OSError, ValueError, TimeoutError):
         return False
     return True
+
+
+async def _until(plane: Plane, page: str, true: Callable[[bytes], bool]) -> None:
+    while not true(await _get(plane, page)):  # noqa: ASYNC110 - pages tell when asked only
+        await asyncio.sleep(_POLL_S)
 
 
 async def _get(plane: Plane, page: str) -> bytes:

@@ -6,8 +6,8 @@ Runs inside the mesh's own user and network namespace (the hub), where this proc
 import contextlib
 import ipaddress
 import os
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -134,18 +134,5 @@ def in_hub(work: Callable[[], T]) -> T:
 
     pyroute2 runs an event loop of its own besides, which the caller's thread may have running.
     """
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            result.append(work())
-        except BaseException as error:  # noqa: BLE001 - handed to the caller
-            failure.append(error)
-
-    thread = threading.Thread(target=run, name="namespace")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="namespace") as threads:
+        return threads.submit(work).result()

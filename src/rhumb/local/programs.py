@@ -137,7 +137,7 @@ class Application:
             return
         signal_all(process, signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(_ended(process), _GRACE_S)
+            await asyncio.wait_for(wait_exit(process), _GRACE_S)
         signal_all(process, signal.SIGKILL)
 
     def state(self) -> str:
@@ -147,11 +147,6 @@ class Application:
         if self.last_exit is None:
             return "starting"
         return f"crashed ({cause(self.last_exit)})"
-
-
-async def _ended(process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None:  # noqa: ASYNC110 - somebody else waits for the process itself
-        await asyncio.sleep(0.02)
 
 
 def own_environment() -> dict[str, str]:
