@@ -2,30 +2,16 @@
 
 import pytest
 
-from rhumb.model.codec import parse
 from rhumb.model.proxy import Role
-from rhumb.model.resource import Changes, ResourceSet
-from rhumb.snapshot.build import World, build, empty
+from rhumb.snapshot.build import World
 from rhumb.snapshot.view import View
+from rhumb.testing.world import following, resources, service, world
 
-SERVICES = """
-apiVersion: v1
-kind: Service
-metadata: {name: one, namespace: a}
-spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: two, namespace: b}
-spec: {clusterIP: 10.0.0.2, ports: [{name: http, port: 80}]}
-"""
+ONE, TWO = service("one", "10.0.0.1", namespace="a"), service("two", "10.0.0.2", namespace="b")
 
 
-def world(*objects: str) -> World:
-    resources, findings = parse("\n---\n".join((SERVICES, *objects)))
-    assert not findings, [f.text() for f in findings]
-    known = ResourceSet(resources)
-    return build(empty(), known, Changes(added=frozenset(known)))
+def mesh(*objects: str) -> World:
+    return world(resources(ONE, TWO, *objects))
 
 
 def is_public(found: World, namespace: str, role: Role = Role.SIDECAR) -> bool:
@@ -58,7 +44,7 @@ TO_ONE = "route: [{destination: {host: one.a.svc.cluster.local}}]"
 
 
 def test_namespaces_are_alike_where_rules_stand_beside_their_services() -> None:
-    found = world(rule("host: one"), routes(f"http: [{{{TO_ONE}}}]", "b"))
+    found = mesh(rule("host: one"), routes(f"http: [{{{TO_ONE}}}]", "b"))
     assert is_public(found, "a")
     assert is_public(found, "b")
     assert is_public(found, "elsewhere")
@@ -68,7 +54,7 @@ def test_namespaces_are_alike_where_rules_stand_beside_their_services() -> None:
 
 
 def test_gateways_stay_apart() -> None:
-    assert not is_public(world(), "a", Role.ROUTER)
+    assert not is_public(mesh(), "a", Role.ROUTER)
 
 
 @pytest.mark.parametrize(
@@ -83,28 +69,28 @@ def test_gateways_stay_apart() -> None:
     ids=["of others", "wildcard", "private", "for some", "for workloads"],
 )
 def test_a_rule_that_is_not_for_everybody_sets_its_namespace_apart(spec: str) -> None:
-    found = world(rule(spec))
+    found = mesh(rule(spec))
     assert not is_public(found, "a")
     assert is_public(found, "b")
 
 
 def test_a_namespace_that_a_rule_names_is_apart() -> None:
-    found = world(rule("host: one, exportTo: [c]"))
+    found = mesh(rule("host: one, exportTo: [c]"))
     assert not is_public(found, "c")
     assert is_public(found, "d")
 
 
 def test_the_root_namespace_is_apart() -> None:
-    found = world(rule("host: '*.local'", "istio-system"))
+    found = mesh(rule("host: '*.local'", "istio-system"))
     assert not is_public(found, "istio-system")
     assert is_public(found, "a")
 
 
 def test_services_and_routes_for_some_set_those_apart() -> None:
-    private = SERVICES.replace(
+    private = ONE.replace(
         "namespace: a}", 'namespace: c, annotations: {networking.istio.io/exportTo: "."}}'
     )
-    found = world(private.partition("---")[0], routes(f"exportTo: [b], http: [{{{TO_ONE}}}]"))
+    found = mesh(private, routes(f"exportTo: [b], http: [{{{TO_ONE}}}]"))
     assert not is_public(found, "c")
     assert not is_public(found, "b")
     assert is_public(found, "d")
@@ -120,7 +106,7 @@ def test_services_and_routes_for_some_set_those_apart() -> None:
     ids=["http", "tls", "tcp"],
 )
 def test_where_rules_are_for_clients_of_a_namespace_it_is_apart(asks: str) -> None:
-    found = world(routes(asks))
+    found = mesh(routes(asks))
     assert not is_public(found, "c")
     assert is_public(found, "a")
     assert is_public(found, "d")
@@ -128,10 +114,8 @@ def test_where_rules_are_for_clients_of_a_namespace_it_is_apart(asks: str) -> No
 
 def test_a_namespace_is_apart_as_long_as_there_are_rules_for_its_clients() -> None:
     asks = f"http: [{{match: [{{sourceNamespace: %s}}], {TO_ONE}}}, {{{TO_ONE}}}]"
-    before = world(routes(asks % "c"))
-    resources, _ = parse(routes(asks % "d"))
-    known, changes = before.resources.apply(resources, ())
-    after = build(before, known, changes)
+    before = mesh(routes(asks % "c"))
+    after = following(before, resources(routes(asks % "d")))
     assert (is_public(before, "c"), is_public(before, "d")) == (False, True)
     assert (is_public(after, "c"), is_public(after, "d")) == (True, False)
 
@@ -143,10 +127,10 @@ kind: Sidecar
 metadata: {name: default, namespace: a}
 spec: {egress: [{hosts: ["*/*"]}]}
 """
-    found = world(sidecar)
+    found = mesh(sidecar)
     assert not is_public(found, "a")
     assert is_public(found, "b")
-    assert not is_public(world(sidecar.replace("namespace: a", "namespace: istio-system")), "b")
+    assert not is_public(mesh(sidecar.replace("namespace: a", "namespace: istio-system")), "b")
 
 
 def test_labels_count_where_they_are_selected_as_they_are() -> None:
@@ -165,7 +149,7 @@ spec: {selector: {matchLabels: {version: v1}}, mtls: {mode: STRICT}}
         "host: one, trafficPolicy: {loadBalancer: {localityLbSetting: {failoverPriority: [rack]}},"
         " outlierDetection: {}}"
     )
-    found = world(selecting, failover)
+    found = mesh(selecting, failover)
 
     def kept(**labels: str) -> dict[str, str]:
         view = View(role=Role.SIDECAR, namespace="a", labels=tuple(sorted(labels.items())))

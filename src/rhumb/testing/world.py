@@ -31,6 +31,16 @@ def mesh_config(text: str) -> tuple[Resource, ...]:
     return tuple(d.resource for d in documents if d.resource is not None)
 
 
+def service(name: str, address: str, *, namespace: str = "default") -> str:
+    """Return YAML of a Service with HTTP on port 80."""
+    return f"""
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {{clusterIP: {address}, ports: [{{name: http, port: 80}}]}}
+"""
+
+
 def service_entry(
     name: str, address: str = "10.0.0.7", *, port: int = 9080, target: int | None = None
 ) -> str:

@@ -2,20 +2,14 @@
 
 import pytest
 
-from rhumb.model.codec import parse
 from rhumb.model.proxy import Proxy
-from rhumb.model.resource import Changes, ResourceSet
-from rhumb.snapshot.build import World, build, empty
-from rhumb.translate.proxy import parts, resources
+from rhumb.snapshot.build import World
+from rhumb.testing.world import resources, service, world
+from rhumb.translate.proxy import parts
+from rhumb.translate.proxy import resources as translated
 from rhumb.xds.types import XdsType
 
-WORLD = """
-apiVersion: v1
-kind: Service
-metadata: {name: one, namespace: a}
-spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
-"""
-FILTER = """---
+FILTER = """
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
 metadata: {name: patched, namespace: istio-system}
@@ -40,30 +34,27 @@ def proxy(name: str, metadata: dict[str, object] | None = None) -> Proxy:
     return Proxy.parse(f"sidecar~10.0.0.9~{name}.a~a.svc.cluster.local", metadata)
 
 
-def world(patched: str = "") -> World:
-    resources, findings = parse(WORLD + patched)
-    assert not findings, [f.text() for f in findings]
-    known = ResourceSet(resources)
-    return build(empty(), known, Changes(added=frozenset(known)))
+def mesh(*filters: str) -> World:
+    return world(resources(service("one", "10.0.0.1", namespace="a"), *filters))
 
 
 def takes_apart(found: World, who: Proxy) -> bool:
     view = found.view(who)
-    routes = resources(found, view, XdsType.RDS)
-    hosts = resources(found, view, XdsType.VHDS)
+    routes = translated(found, view, XdsType.RDS)
+    hosts = translated(found, view, XdsType.VHDS)
     assert all(getattr(route, "hosts_apart", False) is bool(hosts) for route in routes)
     return bool(hosts)
 
 
 def test_virtual_hosts_are_apart_where_the_client_can_take_them_so() -> None:
-    assert takes_apart(world(), proxy("x"))
-    assert not takes_apart(world(), proxy("x", {}))
+    assert takes_apart(mesh(), proxy("x"))
+    assert not takes_apart(mesh(), proxy("x", {}))
 
 
 @pytest.mark.parametrize("context", ["ANY", "SIDECAR_OUTBOUND", "SIDECAR_INBOUND"])
 @pytest.mark.parametrize("what", list(VALUES))
 def test_only_patches_of_outbound_routes_keep_them_together(what: str, context: str) -> None:
-    found = world(FILTER % (what, context, VALUES[what]))
+    found = mesh(FILTER % (what, context, VALUES[what]))
     together = what in ON_ROUTES and context != "SIDECAR_INBOUND"
     assert takes_apart(found, proxy("x")) is not together
 
@@ -71,7 +62,7 @@ def test_only_patches_of_outbound_routes_keep_them_together(what: str, context: 
 def test_patches_of_the_side_that_serves_are_no_matter_of_what_is_shared() -> None:
     filters = FILTER % ("CLUSTER", "SIDECAR_INBOUND", VALUES["CLUSTER"])
     selecting = filters.replace("spec:\n", "spec:\n  workloadSelector: {labels: {app: x}}\n")
-    found = world(selecting)
+    found = mesh(selecting)
     metadata: dict[str, object] = {"RHUMB_VHDS": "true", "LABELS": {"app": "x"}}
     for kind in (XdsType.LDS, XdsType.EDS, XdsType.VHDS):
         one, other = (

@@ -3,32 +3,19 @@
 from collections.abc import Iterator
 
 from rhumb.ir.route import HostOfRoute, RouteConfiguration, VirtualHost
-from rhumb.model.codec import parse
 from rhumb.model.proxy import Role
-from rhumb.model.resource import Changes, ResourceSet
-from rhumb.snapshot.build import World, build, empty
+from rhumb.snapshot.build import World
 from rhumb.snapshot.view import Capabilities, View
-from rhumb.translate.proxy import Part, parts, resources, translate
+from rhumb.testing.world import resources, service, world
+from rhumb.translate.proxy import Part, parts, translate
+from rhumb.translate.proxy import resources as translated
 from rhumb.xds.types import XdsType
 
-SERVICES = """
-apiVersion: v1
-kind: Service
-metadata: {name: one, namespace: a}
-spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: two, namespace: b}
-spec: {clusterIP: 10.0.0.2, ports: [{name: http, port: 80}]}
-"""
+ONE, TWO = service("one", "10.0.0.1", namespace="a"), service("two", "10.0.0.2", namespace="b")
 
 
-def world(*objects: str) -> World:
-    resources, findings = parse("\n---\n".join((SERVICES, *objects)))
-    assert not findings, [f.text() for f in findings]
-    known = ResourceSet(resources)
-    return build(empty(), known, Changes(added=frozenset(known)))
+def mesh(*objects: str) -> World:
+    return world(resources(ONE, TWO, *objects))
 
 
 def view(namespace: str, *, vhds: bool = True) -> View:
@@ -43,7 +30,7 @@ def names(found: World, part: Part) -> set[str]:
 def hosts(found: World, namespace: str, *, vhds: bool) -> Iterator[VirtualHost]:
     """Yield the virtual hosts on port 80."""
     kind = XdsType.VHDS if vhds else XdsType.RDS
-    for made in resources(found, view(namespace, vhds=vhds), kind):
+    for made in translated(found, view(namespace, vhds=vhds), kind):
         if isinstance(made, HostOfRoute) and made.route == "80":
             yield made.host
         elif isinstance(made, RouteConfiguration) and made.name == "80":
@@ -57,7 +44,7 @@ def domains(found: World, namespace: str, *, vhds: bool = True) -> dict[str, tup
 
 
 def test_own_services_have_short_names_and_all_else_is_shared() -> None:
-    found = world()
+    found = mesh()
     for_a, for_b = (parts(found, view(n), XdsType.VHDS) for n in ("a", "b"))
     assert for_a[0] == for_b[0]
     assert names(found, for_a[1]) == {"80/one.a.svc.cluster.local:80"}
@@ -68,7 +55,7 @@ def test_own_services_have_short_names_and_all_else_is_shared() -> None:
 
 
 def test_both_ways_of_delivery_say_the_same() -> None:
-    found = world()
+    found = mesh()
     for namespace in ("a", "b", "c"):
         apart = domains(found, namespace)
         assert apart == domains(found, namespace, vhds=False)
@@ -83,7 +70,7 @@ kind: ServiceEntry
 metadata: {name: single, namespace: c}
 spec: {hosts: [one], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}
 """
-    found = world(entry)
+    found = mesh(entry)
     for vhds in (True, False):
         having = [name for name, d in domains(found, "a", vhds=vhds).items() if "one" in d]
         assert having == ["one:80"]
@@ -96,14 +83,14 @@ kind: Service
 metadata: {name: alias, namespace: b}
 spec: {type: ExternalName, externalName: one.a.svc.cluster.local}
 """
-    found = world(alias)
+    found = mesh(alias)
     for vhds in (True, False):
         assert "alias" in domains(found, "b", vhds=vhds)["one"]
         assert "alias" not in domains(found, "a", vhds=vhds)["one"]
 
 
 def test_what_the_mesh_says_of_headers_counts_at_home() -> None:
-    mesh = """
+    config = """
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: istio, namespace: istio-system}
@@ -111,7 +98,7 @@ data:
   mesh: |
     defaultConfig: {proxyHeaders: {attemptCount: {disabled: true}}}
 """
-    found = world(mesh)
+    found = mesh(config)
     for vhds in (True, False):
         assert not any(host.counts_attempts for host in hosts(found, "a", vhds=vhds))
     assert "one" in domains(found, "a")["one"]
