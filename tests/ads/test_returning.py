@@ -3,6 +3,8 @@
 import pytest
 
 from rhumb.ads.channel import State
+from rhumb.cache.tables import Table
+from rhumb.cache.versions import Difference, Differences, Names
 from rhumb.snapshot.build import World
 from rhumb.testing.ads import ACK_TIMEOUT_S, Link, views_of
 from rhumb.testing.fake_envoy import APART, CDS, EDS, METADATA, RDS, VHDS, FakeEnvoy, sidecar
@@ -62,6 +64,20 @@ def test_who_asks_for_no_routes_again_loses_a_cluster_in_time(metadata: dict[str
     assert cluster("b") not in envoy.held[CDS]
     assert link.connection.deadlines() == []
     assert not link.connection.holds_back
+
+
+class Sparing(Differences):
+    """Spells no response with everything."""
+
+    def between(self, before: Table | None, after: Table, names: Names | None) -> Difference:
+        """Return a difference from something."""
+        assert before is not None
+        return super().between(before, after, names)
+
+
+def test_nothing_that_is_held_is_spelled_again() -> None:
+    envoy = settled(APART)
+    assert Link(views_of(mesh("b")), envoy, Sparing()).settle() == 0
 
 
 def test_full_states_that_are_held_are_not_sent_again() -> None:

@@ -6,7 +6,7 @@ plus small exceptions, so an idle stream costs the same however many resources i
 
 import enum
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
@@ -248,26 +248,32 @@ class DeltaChannel(_Channel[DeltaWatch]):
         return self.due and not (first and self.initial)
 
     def _first(self, target: Table) -> tuple[tuple[Entry, ...], bytes | None, tuple[str, ...]]:
-        scope = self.scope
-        full = self.differences.between(None, target, scope)
-        initial, forced = self.initial, self.forced
-        entries = target.entries
+        if self.initial:
+            return self._returned(target)
+        full = self.differences.between(None, target, self.scope)
         self._move(target, ())
+        return full.changed, full.body, self._missing(target)
+
+    def _returned(self, target: Table) -> tuple[tuple[Entry, ...], None, tuple[str, ...]]:
+        """Compare with what the client brings: mostly it has all, and no response is spelled."""
+        initial, forced, entries = self.initial, self.forced, target.entries
+        self._move(target, ())
+        wanted = select(target, self.scope)
         # Whole sets are compared first: who comes back has thousands of names, and mostly the same.
-        there = {e.name: e.version for e in full.changed}
+        there = {e.name: e.version for e in wanted}
         known = initial.keys() - forced
-        asked = (self.wanted | forced) - there.keys() - known
-        missing = tuple(sorted(n for n in asked if n not in entries))
-        if not initial:
-            return full.changed, full.body, missing
+        missing = self._missing(target, known)
         if initial == there and not forced:
             return (), None, missing
         gone = (n for n in known - there.keys() if n not in entries and self.has_name(n))
         self.leftover = MappingProxyType(dict.fromkeys(gone))
-        changed = tuple(
-            e for e in full.changed if initial.get(e.name) != e.version or e.name in forced
-        )
+        changed = tuple(e for e in wanted if initial.get(e.name) != e.version or e.name in forced)
         return changed, None, missing
+
+    def _missing(self, target: Table, known: Set[str] = NOBODY) -> tuple[str, ...]:
+        """Return the names to answer for that are not there; a client may wait for what is forced, too."""
+        entries = target.entries
+        return tuple(sorted(n for n in (self.wanted | self.forced) - known if n not in entries))
 
     def _difference(self, target: Table) -> tuple[tuple[Entry, ...], bytes | None, tuple[str, ...]]:
         assert self.table is not None
@@ -279,8 +285,7 @@ class DeltaChannel(_Channel[DeltaWatch]):
         entries = target.entries
         extra -= {e.name for e in difference.changed}
         more = tuple(entries[n] for n in sorted(extra) if n in entries)
-        # A client may wait for what is forced: that it is gone is an answer.
-        missing = tuple(sorted(n for n in self.wanted | self.forced if n not in entries))
+        missing = self._missing(target)
         if missing and self.leftover:
             self.leftover = {n: e for n, e in self.leftover.items() if n not in missing}
         return difference.changed + more, None, missing

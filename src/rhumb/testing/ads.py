@@ -27,7 +27,7 @@ def raising(failure: Failure) -> None:
 
 def views_of(snapshot: Snapshot, encoded: Encoded | None = None) -> Views:
     """Return the views of a snapshot."""
-    return Views(snapshot, proxy, encoded or Encoded(encode), raising)
+    return Views(snapshot, proxy, Encoded(encode) if encoded is None else encoded, raising)
 
 
 class Link:
@@ -47,7 +47,7 @@ class Link:
         self.nacks: list[Nack] = []
         self.now = 1000.0
         self.bytes = 0
-        self._differences = differences or Differences()
+        self._differences = Differences() if differences is None else differences
         self._one_by_one = one_by_one
         self._waiting: deque[Response] = deque()
         """What the client has yet to hear."""
