@@ -39,6 +39,8 @@ def command(checks: bool, quiet: bool, capture: str) -> None:
     With --check it runs a copy on free ports, switches every scenario on and
     off under load, prints a line for each with what it saw, and ends with 0 or
     1. For --capture see `rhumb up --help`.
+
+    Where the sample runs already, its traffic is shown; Ctrl-C leaves it alone.
     """
     samples = _samples()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -47,7 +49,11 @@ def command(checks: bool, quiet: bool, capture: str) -> None:
         sys.exit(Exit.OK if check.run(samples, click.echo, begin) else Exit.FOUND)
     file = samples / "rhumb.yaml"
     found = state.of(file)
-    say("starting Bookinfo as a mesh: seven proxies, mutual TLS between them ...")
+    ours = found.pid is None
+    if ours:
+        say("starting Bookinfo as a mesh: seven proxies, mutual TLS between them ...")
+    else:
+        say("Bookinfo runs already ...")
     began = time.monotonic()
     try:
         page = _page(begin(file, found))
@@ -55,15 +61,16 @@ def command(checks: bool, quiet: bool, capture: str) -> None:
         click.echo(f"ready after {time.monotonic() - began:.1f} s; the page: {page}")
         shown = _from_here(samples)
         click.echo(f"routes to try: copy a file of {shown / 'scenarios'}/*/ into {shown / 'mesh'}")
-        click.echo(
-            "in another terminal: rhumb ps, rhumb status, rhumb logs; Ctrl-C ends the demo\n"
-        )
+        ends = "Ctrl-C ends the demo" if ours else "Ctrl-C leaves the mesh running"
+        click.echo(f"in another terminal: rhumb ps, rhumb status, rhumb logs; {ends}\n")
         _watch(found, page, quiet=quiet)
     except KeyboardInterrupt:
-        say("stopping ...")
+        if ours:
+            say("stopping ...")
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        up.down(found)
+        if ours:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            up.down(found)
 
 
 def _samples() -> Path:

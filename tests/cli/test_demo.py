@@ -1,0 +1,33 @@
+"""`rhumb demo` where the sample runs already."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.cli.test_main import run
+
+from rhumb.cli.printer import Exit
+from rhumb.local import state
+
+SAMPLE = Path(__file__).resolve().parents[2] / "samples" / "bookinfo" / "rhumb.yaml"
+
+
+def test_a_mesh_that_it_did_not_start_is_not_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    mesh = state.of(SAMPLE)
+    mesh.make()
+    (mesh.directory / state.CAPTURE).write_text("NONE\n")
+    argv = [sys.executable, "-c", "input()", str(mesh.directory)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE) as host:
+        try:
+            (mesh.directory / state.PID).write_text(f"{host.pid}\n")
+            done = run("demo", "--capture", "redirect", home=tmp_path)
+            assert done.returncode == Exit.FAILED
+            assert "the mesh runs with --capture none" in done.stderr
+            assert host.poll() is None
+            assert mesh.pid == host.pid
+        finally:
+            host.kill()
