@@ -2,18 +2,19 @@
 
 import asyncio
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
 from tests.app.files import replace
-from tests.app.waiting import until
 from tests.properties.mutation import Mutator
 
 from rhumb.model.finding import Level
 from rhumb.model.resource import Key
 from rhumb.testing.ads_client import connecting
 from rhumb.testing.control_plane import Running, running, settings
-from rhumb.testing.fake_envoy import CDS, LDS, METADATA, RDS, FakeEnvoy, sidecar
+from rhumb.testing.fake_envoy import CDS, LDS, METADATA, RDS, FakeEnvoy, Held, sidecar
+from rhumb.testing.waiting import until
 from rhumb.validation.load import Loader
 
 SERVICE = """
@@ -70,6 +71,10 @@ def digests(up: Running) -> dict[Key, bytes]:
     return {key: resource.digest for key, resource in up.plane.store.resources.items()}
 
 
+def holds_other_than(routes: Mapping[str, Held]) -> Callable[[FakeEnvoy], bool]:
+    return lambda envoy: envoy.held[RDS] != routes
+
+
 def test_proxies_keep_what_they_had_whatever_the_file_becomes(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.mkdir()
@@ -97,7 +102,7 @@ def test_proxies_keep_what_they_had_whatever_the_file_becomes(tmp_path: Path) ->
                 assert {kind: dict(client.held[kind]) for kind in (CDS, LDS, RDS)} == before
                 replace(routes, ROUTES % number)
                 await until(lambda: not errors(up))
-                await link.wait(lambda e, was=before[RDS]: e.held[RDS] != was)  # type: ignore[misc]
+                await link.wait(holds_other_than(before[RDS]))
                 assert client.held[CDS] == before[CDS]
             changes = len(BROKEN) + 12
             assert sum(kind is RDS for kind, _, _ in client.responses) == changes + 1

@@ -1,6 +1,7 @@
 """A whole control plane, with files on one side and clients over real gRPC on the other."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -91,6 +92,10 @@ def has_routes(client: FakeEnvoy) -> bool:
 
 def sent(client: FakeEnvoy, kind: XdsType) -> int:
     return sum(k is kind for k, _, _ in client.responses)
+
+
+def was_sent_more(kind: XdsType, *, than: int) -> Callable[[FakeEnvoy], bool]:
+    return lambda client: sent(client, kind) > than
 
 
 async def state_of(up: Running, name: str, state: str, kind: str = "RDS") -> dict[str, Any]:
@@ -264,9 +269,9 @@ def test_a_client_that_never_answers_holds_nobody_up_and_not_even_itself_for_eve
                 await client.wait(has_routes)
             deaf.silent = True
             for weight in (90, 80, 70):
-                count = sent(well.envoy, RDS)
+                news = was_sent_more(RDS, than=sent(well.envoy, RDS))
                 write_weights(config, weight)
-                await well.wait(lambda e, count=count: sent(e, RDS) > count)  # type: ignore[misc]
+                await well.wait(news)
             await deaf.wait(lambda e: e.texts(RDS) == well.envoy.texts(RDS))
             await state_of(up, "client-1.default", "STALE")
 

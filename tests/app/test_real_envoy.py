@@ -245,7 +245,7 @@ def test_a_port_in_use_is_told_in_envoys_words_with_the_gateway_that_wants_it(
 
 
 def test_envoy_that_lost_the_endpoints_of_a_changed_cluster_gets_them_when_it_comes_back(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stream ends between a cluster and its endpoints: Envoy asks for no clusters until it has these."""
 
@@ -262,7 +262,7 @@ def test_envoy_that_lost_the_endpoints_of_a_changed_cluster_gets_them_when_it_co
             stream.wake()
             return None
 
-        ads._next = next_or_cut  # type: ignore[method-assign]
+        monkeypatch.setattr(ads, "_next", next_or_cut)
         return cut
 
     async def scenario() -> None:

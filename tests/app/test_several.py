@@ -14,7 +14,6 @@ from envoy.config.core.v3 import health_check_pb2 as core
 from envoy.config.endpoint.v3 import endpoint_pb2 as endpoint
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 from tests.app.files import replace
-from tests.app.waiting import until
 
 from rhumb.base.clock import SystemClock
 from rhumb.ca.authority import make_root
@@ -36,6 +35,7 @@ from rhumb.testing.fake_envoy import (
     Request,
     sidecar,
 )
+from rhumb.testing.waiting import until
 from rhumb.xds.types import HEALTH_TYPE, XdsType
 
 SERVICE = """
@@ -236,7 +236,9 @@ def test_who_moves_while_something_changes_gets_that(
     asyncio.run(scenario())
 
 
-def test_an_answer_to_the_other_one_is_stale(files: Files, tmp_path: Path) -> None:
+def test_an_answer_to_the_other_one_is_stale(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario() -> None:
         envoy = client()
         said: dict[XdsType, Request] = {}
@@ -249,7 +251,7 @@ def test_an_answer_to_the_other_one_is_stale(files: Files, tmp_path: Path) -> No
                     said.update((XdsType(r.type_url), r) for r in requests if r.response_nonce)
                     return requests
 
-                envoy.receive = listen  # type: ignore[method-assign,assignment]
+                monkeypatch.setattr(envoy, "receive", listen)
                 await link.wait(is_complete)
                 await settled(one, link, envoy)
             assert said.keys() >= {CDS, EDS, LDS, RDS, VHDS}

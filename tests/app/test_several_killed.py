@@ -11,7 +11,6 @@ import msgspec
 import pytest
 from tests.app.files import replace
 from tests.app.one_address import Address
-from tests.app.waiting import until
 
 from rhumb.base.tasks import Nursery
 from rhumb.testing.ads_client import connecting
@@ -28,6 +27,7 @@ from rhumb.testing.fake_envoy import (
     Response,
     sidecar,
 )
+from rhumb.testing.waiting import until
 from rhumb.testing.world import sends, service_entry
 
 KINDS = (CDS, EDS, LDS, RDS, VHDS)

@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import threading
+from functools import partial
 
 import pytest
 
 from rhumb.base import garbage
 from rhumb.base.garbage import collect_here
+from rhumb.testing.waiting import until
 
 
 class Knot:
@@ -26,6 +28,10 @@ def leave_knots(ended: list[int]) -> None:
         Knot(ended)
 
 
+def is_taken_to_stay(one: Knot) -> bool:
+    return all(each is not one for each in gc.get_objects())
+
+
 def test_knots_of_other_threads_end_on_the_loops() -> None:
     ended: list[int] = []
 
@@ -33,8 +39,7 @@ def test_knots_of_other_threads_end_on_the_loops() -> None:
         collecting = asyncio.ensure_future(collect_here(0.01))
         await asyncio.sleep(0)
         await asyncio.to_thread(leave_knots, ended)
-        while len(ended) < 10 * gc.get_threshold()[0]:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.01)
+        await until(lambda: len(ended) >= 10 * gc.get_threshold()[0])
         collecting.cancel()
         await asyncio.wait([collecting])
 
@@ -58,8 +63,7 @@ def test_what_was_taken_to_stay_is_looked_at_again(
         known = gc.get_freeze_count()
         while not ended:
             old = [Knot(ended) for _ in range(known // 4)]
-            while any(each is old[-1] for each in gc.get_objects()):  # noqa: ASYNC110 - nobody tells
-                await asyncio.sleep(0.001)
+            await until(partial(is_taken_to_stay, old[-1]))
             old.clear()
         collecting.cancel()
         await asyncio.wait([collecting])

@@ -54,8 +54,8 @@ def test_http_filters(operation: str, match: Patch, expected: list[str]) -> None
 
 def test_http_filters_are_placed_by_class() -> None:
     jwt = {"name": "envoy.filters.http.jwt_authn", "typed_config": {"@type": f"{TYPE}.http.jwt_authn.v3.JwtAuthentication"}}  # fmt: skip
-    authn = patch("HTTP_FILTER", "ADD", LUA, listener=ON_80)
-    authn = {**authn, "patch": {**authn["patch"], "filterClass": "AUTHN"}}  # type: ignore[dict-item]
+    added = {"operation": "ADD", "value": LUA, "filterClass": "AUTHN"}
+    authn = {**patch("HTTP_FILTER", "ADD", listener=ON_80), "patch": added}
     first = patch("HTTP_FILTER", "INSERT_FIRST", jwt, listener=ON_80)
     seen = Seen(envoy_filter(first, authn))
     assert seen.http_filters() == ["envoy.filters.http.jwt_authn", "lua", *PLAIN]

@@ -18,6 +18,7 @@ from rhumb.agent.redirect import Chain, Match, Rule
 from rhumb.local import linux, network
 from rhumb.local.addresses import HUB
 from rhumb.local.network_client import Network, NetworkError
+from rhumb.testing.waiting import until
 
 ONE, TWO = "100.64.0.2", "100.64.0.3"
 
@@ -121,8 +122,7 @@ def a_process_of_its_own_makes_the_same() -> None:
         await kernel.remove(TWO)
         assert await kernel.add(TWO) not in (one, two)
         assert children()
-        while children():  # noqa: ASYNC110 - it goes when it has nothing to do
-            await asyncio.sleep(0.05)
+        await until(lambda: not children())  # it goes when it has nothing to do
         await kernel.remove(TWO)
 
     asyncio.run(main())

@@ -15,6 +15,7 @@ from rhumb.base.errors import RhumbError
 from rhumb.local.ground import Plane
 from rhumb.local.plane import ControlPlane
 from rhumb.local.state import State
+from rhumb.testing.waiting import until
 
 
 @pytest.fixture
@@ -73,9 +74,7 @@ def test_one_that_dies_is_started_again(state: State, tmp_path: Path) -> None:
         first = plane.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        async with asyncio.timeout(20):
-            while plane.pid in (first, None):  # noqa: ASYNC110 - nothing tells of it
-                await asyncio.sleep(0.01)
+        await until(lambda: plane.pid not in (first, None))
         await plane.serve((str(tmp_path / "one"),))
 
     run(state, what)

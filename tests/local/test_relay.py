@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rhumb.local.relay import Relay, to
+from rhumb.testing.waiting import until
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -82,9 +83,7 @@ def test_connections_close_without_the_garbage_collector() -> None:
             before = open_files()
             for _ in range(20):
                 assert await ask(port, b"x") == b"x"
-            async with asyncio.timeout(5):
-                while open_files() > before + 2:  # noqa: ASYNC110 - descriptors tell nobody
-                    await asyncio.sleep(0.01)
+            await until(lambda: open_files() <= before + 2)
 
     gc.disable()
     try:

@@ -1,5 +1,5 @@
 from rhumb.ir.origin import Origin
-from rhumb.model.proxy import Role
+from rhumb.model.proxy import Proxy, Role
 from rhumb.testing.world import proxy, resources, world
 from rhumb.translate.origins import Origins, origins
 
@@ -54,12 +54,13 @@ RULE = Origin("DestinationRule", "default", "reviews", "spec.subsets[0]", "input
 FIRST = Origin("VirtualService", "default", "reviews", "spec.http[0]", "input-0.yaml", 32)
 SECOND = Origin("VirtualService", "default", "reviews", "spec.http[1]", "input-0.yaml", 34)
 HOST = "reviews.default.svc.cluster.local"
+VHDS = {"RHUMB_VHDS": "true"}
+CLIENT = proxy(metadata=VHDS)
 
 
-def found(**said: object) -> Origins:
+def found(who: Proxy = CLIENT) -> Origins:
     snapshot = world(resources(FILES))
-    metadata = {"RHUMB_VHDS": "true"}
-    return origins(snapshot, snapshot.view(proxy(metadata=metadata, **said)))  # type: ignore[arg-type]
+    return origins(snapshot, snapshot.view(who))
 
 
 def test_routes_cite_their_rule_and_those_without_one_their_service() -> None:
@@ -85,13 +86,13 @@ def test_chains_cite_what_their_traffic_is_for() -> None:
     assert listeners["10.1.0.2_3306"] == ((DATABASE,),)
     assert FIRST in listeners["0.0.0.0_9080"][0]
     assert listeners["virtualOutbound"][-1] == ()
-    inbound = found(address="10.2.0.1", labels={"app": "reviews"})
+    inbound = found(proxy(address="10.2.0.1", labels={"app": "reviews"}, metadata=VHDS))
     assert (SERVICE,) in inbound.listeners["virtualInbound"]
     assert inbound.routes["inbound|9080||"]["inbound|http|9080"] == ((SERVICE,),)
 
 
 def test_a_gateway_cites_its_servers() -> None:
-    made = found(role=Role.ROUTER, labels={"istio": "ingressgateway"})
+    made = found(proxy(role=Role.ROUTER, labels={"istio": "ingressgateway"}, metadata=VHDS))
     ((server,),) = made.listeners["0.0.0.0_80"]
     assert (server.kind, server.field, server.line) == ("Gateway", "spec.servers[0]", 42)
     (routes,) = made.routes["http.80"].values()

@@ -19,6 +19,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 )
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 from google.protobuf.any_pb2 import Any
+from google.protobuf.json_format import ParseDict
 
 from rhumb.xds.types import XdsType
 
@@ -65,7 +66,7 @@ class FakeEnvoy:
     ) -> None:
         """`types`, when given, are all asked for at once and in full, as an agent's stream does."""
         self.node = core.Node(id=node_id)
-        self.node.metadata.update(metadata or {})  # type: ignore[arg-type]
+        ParseDict(dict(metadata or {}), self.node.metadata)
         self.delta = delta
         self.reject = reject
         self.held: dict[XdsType, dict[str, Held]] = {}
