@@ -63,6 +63,26 @@ def test_what_is_missing_is_2_with_a_hint(tmp_path: Path) -> None:
     )
 
 
+def test_where_no_state_can_be_kept_it_says_so(tmp_path: Path) -> None:
+    occupied = tmp_path / "file"
+    occupied.touch()
+    file = tmp_path / "rhumb.yaml"
+    file.write_text("services: {}\ngateways: {gw: {}}\n")
+    done = run("up", "-f", str(file), home=occupied)
+    assert done.returncode == Exit.FAILED
+    told = f"error: cannot keep a mesh's state in {occupied}/rhumb: Not a directory\nhint: make it yours"
+    assert told in done.stderr
+
+
+def test_an_address_of_another_machine_cannot_be_published(tmp_path: Path) -> None:
+    file = tmp_path / "rhumb.yaml"
+    file.write_text('services: {}\ngateways: {gw: {publish: ["192.0.2.1:8080:80"]}}\n')
+    done = run("up", "-f", str(file), home=tmp_path)
+    assert done.returncode == Exit.FAILED
+    assert "error: cannot publish gw on 192.0.2.1:8080: Cannot assign" in done.stderr
+    assert f"hint: publish on an address of this machine in {file}" in done.stderr
+
+
 def test_a_reader_that_leaves_is_no_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
@@ -85,10 +86,12 @@ class State(msgspec.Struct, frozen=True):
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other commands that change this mesh out. Raises RhumbError when one is at work."""
-        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        """Keep other commands that change this mesh out.
+
+        Raises RhumbError when one is at work, or nothing can be kept here.
+        """
         path = self.directory.with_suffix(".lock")
-        with path.open("w") as file:
+        with _opened(path) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -99,6 +102,17 @@ class State(msgspec.Struct, frozen=True):
                 yield
             finally:
                 path.unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w")
+    except OSError as error:
+        raise RhumbError(
+            f"cannot keep a mesh's state in {path.parent}: {error.strerror}",
+            hint="make it yours, or name another place in the variable XDG_STATE_HOME",
+        ) from None
 
 
 def root() -> Path:

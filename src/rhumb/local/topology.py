@@ -211,7 +211,10 @@ def parse(text: str, path: Path, environment: Mapping[str, str]) -> Topology:
     except YamlError as error:
         raise RhumbError(f"{path}:{error.line}: {error}", hint=error.fix) from None
     if len(found) != 1:
-        raise RhumbError(f"{path}: must hold exactly one document, not {len(found)}")
+        raise RhumbError(
+            f"{path}: must hold exactly one document, not {len(found)}",
+            hint="describe the mesh in one: services, gateways, config",
+        )
     root = found[0].root
     spec = Decoder().decode(MeshSpec, root, "", problems)
     if isinstance(spec, MeshSpec):

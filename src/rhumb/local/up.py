@@ -186,11 +186,20 @@ def published(wanted: Topology, without: Collection[str] = ()) -> dict[str, sock
 
 
 def _unpublished(workload: str, publish: Publish, error: OSError, file: str) -> RhumbError:
-    holder = holder_of(publish.host_port) if error.errno == errno.EADDRINUSE else ""
-    why = f"{holder} listens there" if holder else os.strerror(error.errno or 0)
+    port, number = publish.host_port, error.errno or 0
+    why = os.strerror(number)
+    match number:
+        case errno.EADDRINUSE:
+            holder = holder_of(port)
+            why = f"{holder} listens there" if holder else why
+            hint = f"stop what listens on port {port}, or publish another port in {file}"
+        case errno.EACCES:
+            hint = f"publish a port above 1023 in {file}, or lower the sysctl net.ipv4.ip_unprivileged_port_start"
+        case _:
+            hint = f"publish on an address of this machine in {file}"
     return RhumbError(
-        f"cannot publish {workload} on {publish.address}:{publish.host_port}: {why}",
-        hint=f"stop what listens on port {publish.host_port}, or publish another port in {file}",
+        f"cannot publish {workload} on {publish.address}:{port}: {why}",
+        hint=hint,
     )
 
 
