@@ -109,12 +109,17 @@ class Views:
     def stale(self, view: View) -> bool:
         """Tell whether some table that the view had may be another one now; False is a promise."""
         seen = self._views.get(view)
-        if seen is None or view in self._touched or self._is_another(view, seen):
+        if seen is None or view in self._touched:
             return True
-        found = self._stale.get(seen.shape)
+        shape = seen.shape
+        if self.snapshot.common(view) is not shape[0]:
+            return True
+        # What is public follows from what is common: the rest is asked once for all views of a shape.
+        found = self._stale.get(shape)
         if found is None:
-            parts = self._commons.get(seen.shape, {})
-            found = self._stale[seen.shape] = any(map(self._parts.is_stale, parts))
+            parts = self._commons.get(shape, {})
+            found = self._is_another(view, seen) or any(map(self._parts.is_stale, parts))
+            self._stale[shape] = found
         return found
 
     def known(self) -> Iterator[Table]:
