@@ -18,4 +18,4 @@ def test_the_router_is_last_whatever_the_input_order() -> None:
 
 def test_an_unlisted_filter_is_refused() -> None:
     with pytest.raises(KeyError):
-        ordered(["envoy.filters.http.unknown"])  # type: ignore[list-item]
+        ordered(["envoy.filters.http.unknown"])  # type: ignore[list-item]  # the wrong type is the test

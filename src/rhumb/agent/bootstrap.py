@@ -6,12 +6,11 @@ from collections.abc import Mapping
 import msgspec
 
 from rhumb.agent.node import Json, node
+from rhumb.agent.sds import CERTIFICATE, ROOTS
 from rhumb.agent.settings import SOCKET_MARK, Discovery, SidecarSettings
 from rhumb.model.proxy import Interception
 
 SDS_DIRECTORY = "./sds"
-CERTIFICATE = "default"
-ROOTS = "ROOTCA"
 
 _TYPE = "type.googleapis.com/envoy."
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"

@@ -126,7 +126,7 @@ class _Kept:
 
 
 def _parse(raw: bytes, method: str, limit: int) -> Answer:
-    response = http.client.HTTPResponse(_Kept(raw), method=method)  # type: ignore[arg-type]
+    response = http.client.HTTPResponse(_Kept(raw), method=method)  # type: ignore[arg-type]  # it wants makefile
     try:
         response.begin()
         body = response.read(limit + 1)

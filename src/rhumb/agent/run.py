@@ -166,8 +166,7 @@ class Sidecar:
 
     async def wait_ready(self) -> None:
         """Wait until Envoy has its first configuration, and DNS its first names."""
-        # Envoy tells of its readiness when it is asked only.
-        while not await self.readiness.check():  # noqa: ASYNC110
+        while not await self.readiness.check():  # noqa: ASYNC110 - Envoy tells when asked only
             await asyncio.sleep(_POLL_S)
         if self.settings.role is Role.SIDECAR and self.settings.capture.dns:
             await self._named.wait()

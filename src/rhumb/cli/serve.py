@@ -46,7 +46,7 @@ from rhumb.identity.trust import TrustDomains
 @click.option(
     "--cacerts", type=click.Path(path_type=Path), help="Given CA (Istio's cacerts files)."
 )
-@click.option("--address", default="0.0.0.0", show_default=True, help="Of the secure port.")  # noqa: S104
+@click.option("--address", default="0.0.0.0", show_default=True, help="Of the secure port.")  # noqa: S104 - as Settings.address
 @click.option("--local-address", default="127.0.0.1", show_default=True, help="Of the other ports.")
 @click.option("--secure-port", default=15012, show_default=True, help="xDS and CA over TLS.")
 @click.option(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import linux  # type: ignore[import-not-found]
+import linux  # type: ignore[import-not-found]  # the file beside this one
 
 
 def main() -> None:

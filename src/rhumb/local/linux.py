@@ -92,14 +92,14 @@ def map_user(inside: int, outside: int, inside_group: int, outside_group: int) -
 
 
 def read(path: str) -> str:
-    """Return the text of a file, without pathlib: it would be half of the host process."""
-    with open(path) as file:  # noqa: PTH123
+    """Return the text of a file."""
+    with open(path) as file:  # noqa: PTH123 - pathlib would be half of the host process
         return file.read()
 
 
 def write(path: str, text: str) -> None:
-    """Write the text of a file, as `read` reads it."""
-    with open(path, "w") as file:  # noqa: PTH123
+    """Write the text of a file."""
+    with open(path, "w") as file:  # noqa: PTH123 - as above
         file.write(text)
 
 
