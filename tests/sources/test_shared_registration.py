@@ -1,6 +1,9 @@
 """Several control planes that share what workloads say: a stream may end at any of them."""
 
 import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -213,27 +216,52 @@ def test_what_is_read_on_the_way_is_told_as_well(two: Two) -> None:
     assert two.one.conditions(REVIEWS) == two.two.conditions(REVIEWS) == bad
 
 
+@asynccontextmanager
+async def followed(plane: Plane) -> AsyncIterator[asyncio.Queue[Changes]]:
+    """Let a control plane follow the others, for less time than a look at all files takes to come round."""
+    heard: asyncio.Queue[Changes] = asyncio.Queue()
+    plane.store.subscribe(heard.put_nowait)
+    nursery = Nursery("test")
+    following = nursery.start("plane", plane.desk.run())
+    try:
+        async with asyncio.timeout(4):
+            yield heard
+    finally:
+        assert not following.done()
+        await nursery.close()
+
+
 def test_the_others_hear_of_it_at_once(two: Two) -> None:
     async def scenario() -> None:
-        heard: asyncio.Queue[Changes] = asyncio.Queue()
-        two.two.store.subscribe(heard.put_nowait)
-        nursery = Nursery("test")
-        following = nursery.start("two", two.two.desk.run())
-        try:
-            async with asyncio.timeout(4):  # less than a look at all files takes to come round
-                two.one.desk.connected(machine())
-                assert (await heard.get()).added == {VM}
-                two.one.desk.health(machine(), healthy=False, reason="x")
-                assert (await heard.get()).changed == {VM}
-                two.one.desk.disconnected(machine())
-                two.clock.advance(GRACE * 2)
-                two.one.desk.sweep()
-                assert (await heard.get()).removed == {VM}
-        finally:
-            assert not following.done()
-            await nursery.close()
+        async with followed(two.two) as heard:
+            two.one.desk.connected(machine())
+            assert (await heard.get()).added == {VM}
+            two.one.desk.health(machine(), healthy=False, reason="x")
+            assert (await heard.get()).changed == {VM}
+            two.one.desk.disconnected(machine())
+            two.clock.advance(GRACE * 2)
+            two.one.desk.sweep()
+            assert (await heard.get()).removed == {VM}
 
     asyncio.run(scenario())
+
+
+def test_a_directory_that_was_removed_is_followed_again(
+    two: Two, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with followed(two.two) as heard:
+            two.one.desk.connected(machine())
+            assert (await heard.get()).added == {VM}
+            shutil.rmtree(two.directory)
+            two.one.desk.connected(machine(Role.AGENT))  # makes it anew
+            for reason in ("found by looking", "told"):
+                two.one.desk.health(machine(Role.AGENT), healthy=False, reason=reason)
+                while reason not in str(two.two.conditions(VM)):
+                    await heard.get()
+
+    asyncio.run(scenario())
+    assert "not readable" not in caplog.text
 
 
 def test_a_full_table_of_files_makes_nobody_leave(

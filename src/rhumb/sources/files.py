@@ -2,15 +2,10 @@
 
 import asyncio
 import functools
-import logging
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
-
-# The core, although it is not announced: what is (`watch`, `awatch`) begins to watch only when it is asked
-# for changes, so that those between our first reading and then would be missed.
-from watchfiles._rust_notify import RustNotify
 
 from rhumb.base.errors import RhumbError
 from rhumb.base.tasks import together
@@ -19,20 +14,12 @@ from rhumb.model.finding import Finding, Level
 from rhumb.model.resource import Changes, Key, Location, Resource
 from rhumb.model.yaml_tree import MAX_BYTES
 from rhumb.sources.held import Delta, Held
-from rhumb.sources.inotify import Inotify, is_available
 from rhumb.sources.scan import Stamp, scan, stamp_of
 from rhumb.sources.store import ConfigStore
+from rhumb.sources.watch import changes
 from rhumb.validation.load import Loader
 
-_log = logging.getLogger(__name__)
-
-_STEP_MS = 2
-"""How long changes must rest before they are read."""
-_DEBOUNCE_MS = 100
-"""How long an unresting stream of changes is collected at most."""
 _GRACE_S = 0.1
-_SWEEP_MS = 5_000
-"""A look at all stamps, for file systems that notify nobody and roots that come back."""
 
 
 class FileSource:
@@ -92,23 +79,9 @@ class FileSource:
         await together(**jobs)
 
     async def _follow(self, watched: Sequence[Path], *, recursive: bool) -> None:
-        while True:
-            identity = _identity(watched)
-            present = [str(path) for path, known in zip(watched, identity, strict=True) if known]
-            stop = threading.Event()
-            with notifier(present, recursive=recursive) as notify:
-                try:
-                    # What changed between reading and watching is found by looking once more.
-                    await self._refresh(())
-                    while identity == _identity(watched):
-                        seen = await asyncio.to_thread(
-                            notify.watch, _DEBOUNCE_MS, _STEP_MS, _SWEEP_MS, stop
-                        )
-                        await self._refresh(
-                            [path for _, path in seen] if isinstance(seen, set) else ()
-                        )
-                finally:
-                    stop.set()
+        async with aclosing(changes(watched, recursive=recursive)) as told:
+            async for paths in told:
+                await self._refresh(paths)
 
     async def _refresh(self, notified: Sequence[str]) -> None:
         """Read what was notified and whatever else has another stamp than before."""
@@ -175,24 +148,6 @@ class FileSource:
 
     def _publish(self, delta: Delta) -> Changes:
         return self._store.apply(self._name, delta.upserts, delta.removed, self._held.findings())
-
-
-def notifier(paths: Sequence[str], *, recursive: bool) -> RustNotify | Inotify:
-    """Return a watcher; where the system refuses one, a watcher of nothing, whose time-outs still sweep."""
-    try:
-        if is_available():
-            return Inotify(paths, recursive=recursive)
-        return RustNotify(list(paths), False, False, 0, recursive, True)
-    except OSError as error:
-        _log.warning(
-            "cannot watch for changes, looking every few seconds", extra={"error": str(error)}
-        )
-        return RustNotify([], False, False, 0, recursive, True)
-
-
-def _identity(paths: Iterable[Path]) -> list[int]:
-    """Return what tells directories from those that took their place later; 0 where there is none."""
-    return [path.stat().st_ino if path.is_dir() else 0 for path in paths]
 
 
 def _is_empty(path: str) -> bool:

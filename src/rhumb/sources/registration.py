@@ -7,9 +7,8 @@ neither forgets a machine nor sends traffic to a sick one, and several control p
 import asyncio
 import logging
 import re
-import threading
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,9 +23,9 @@ from rhumb.model.kinds.workload_group import WorkloadGroup
 from rhumb.model.proxy import Proxy, Role
 from rhumb.model.resource import Changes, Key, Meta, Resource
 from rhumb.registry.workloads import HEALTH_CHECKED, REGISTERED_GROUP
-from rhumb.sources.files import notifier
 from rhumb.sources.records import Record, Records
 from rhumb.sources.store import ConfigStore
+from rhumb.sources.watch import changes
 
 _log = logging.getLogger(__name__)
 
@@ -37,8 +36,6 @@ ENTRY = "WORKLOAD_ENTRY"
 GRACE = timedelta(seconds=10)
 """How long a registered machine may be away (Istio: PILOT_WORKLOAD_ENTRY_GRACE_PERIOD)."""
 _SWEEP_S = 2.0
-_STEP_MS, _DEBOUNCE_MS, _LOOK_MS = 2, 100, 5_000
-"""How long what other control planes write must rest, is collected at most, and is looked for untold."""
 
 
 class Registration:
@@ -138,17 +135,9 @@ class Registration:
     async def _follow(self) -> None:
         with suppress(OSError):  # reported when there is something to keep
             self._records.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        stop = threading.Event()
-        with notifier([str(self._records.directory)], recursive=False) as notify:
-            try:
-                self._take_news()
-                while True:
-                    seen = await asyncio.to_thread(
-                        notify.watch, _DEBOUNCE_MS, _STEP_MS, _LOOK_MS, stop
-                    )
-                    self._take_news([p for _, p in seen] if isinstance(seen, set) else None)
-            finally:
-                stop.set()
+        async with aclosing(changes([self._records.directory], recursive=False)) as told:
+            async for paths in told:
+                self._take_news(paths or None)
 
     def _take_news(self, paths: Iterable[str] | None = None) -> None:
         for key, record in self._records.news(paths):
