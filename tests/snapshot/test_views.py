@@ -83,6 +83,13 @@ def test_what_a_proxy_says_of_itself_comes_first() -> None:
     assert (view.labels, view.network, view.cluster) == ((("app", "mine"),), "own", "c1")
 
 
+def test_the_network_is_a_label_where_nothing_else_tells_it() -> None:
+    said = {"topology.istio.io/network": "labelled"}
+    assert world().view(proxy("172.16.0.9", "new", LABELS=said)).network == "labelled"
+    assert world().view(proxy("172.16.0.9", "new", LABELS=said, NETWORK="own")).network == "own"
+    assert world().view(proxy(LABELS=said)).network == "lan"
+
+
 def test_an_unregistered_workload_is_matched_by_its_labels() -> None:
     labels = {"app": "reviews"}
     view = world().view(proxy("172.16.0.9", "new", LABELS=labels))

@@ -75,6 +75,13 @@ def test_another_network_comes_after_all_of_the_own_one() -> None:
     assert order(found, view("east", "n1"), wanted) == [["near"], ["far"]]
 
 
+def test_labels_do_not_outdo_what_is_known_of_a_place() -> None:
+    wanted = preference(None, service("PreferClose"), Mesh())
+    found = [placed("east", "far", network="n2"), placed("east", "near", network="n1")]
+    client = view("east", "n1", **{"topology.istio.io/network": "n2"})
+    assert order(found, client, wanted) == [["near"], ["far"]]
+
+
 def test_nothing_fails_over_that_nothing_can_find_ill() -> None:
     found = [placed("east"), placed("west")]
     plain = Preference(LocalityLbSetting())

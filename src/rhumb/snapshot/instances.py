@@ -13,7 +13,7 @@ from rhumb.model.service import Protocol, Registry, Service
 from rhumb.registry import kubernetes
 from rhumb.registry.catalog import Catalog, ServiceKey
 from rhumb.registry.conflicts import contributing, ports_of
-from rhumb.registry.workloads import Entry, selects
+from rhumb.registry.workloads import NETWORK_LABEL, Entry, selects
 from rhumb.snapshot import own_config
 from rhumb.snapshot.view import Capabilities, Instance, View
 
@@ -39,7 +39,9 @@ def view(proxy: Proxy, catalog: Catalog, domain: str) -> View:
         labels=labels,
         service_account=proxy.service_account,
         locality=known.locality if known and not proxy.locality.region else proxy.locality,
-        network=proxy.network or (known.network if known else ""),
+        network=(
+            proxy.network or (known.network if known else "") or dict(labels).get(NETWORK_LABEL, "")
+        ),
         cluster=proxy.cluster or (known.cluster if known else ""),
         interception=proxy.interception,
         node=_node(proxy, own) if catalog.node_local else "",

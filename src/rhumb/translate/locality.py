@@ -13,16 +13,16 @@ from rhumb.model.kinds.destination_rule import (
     ZoneAwareLbSetting,
 )
 from rhumb.model.service import Service
+from rhumb.registry.workloads import NETWORK_LABEL
 from rhumb.snapshot.snapshot import Mesh
 from rhumb.snapshot.view import View
 
-NETWORK = "topology.istio.io/network"
 _REGION = "topology.kubernetes.io/region"
 _ZONE = "topology.kubernetes.io/zone"
 _SUBZONE = "topology.istio.io/subzone"
 _CLUSTER = "topology.istio.io/cluster"
 _NODE = "kubernetes.io/hostname"
-_SAME_ZONE = (NETWORK, _REGION, _ZONE)
+_SAME_ZONE = (NETWORK_LABEL, _REGION, _ZONE)
 _DISTRIBUTIONS = {
     "PreferClose": _SAME_ZONE,
     "PreferSameZone": _SAME_ZONE,
@@ -181,7 +181,7 @@ def _label_rank(wanted: Sequence[str], mine: Mapping[str, str], theirs: Mapping[
         name, _, value = text.partition("=")
         if (value or mine.get(name, "")) == theirs.get(name, ""):
             continue
-        if at == 0 and name == NETWORK:
+        if at == 0 and name == NETWORK_LABEL:
             other_network = len(wanted)
             continue
         return other_network + len(wanted) - at
@@ -192,7 +192,7 @@ def _labels(view: View) -> Mapping[str, str]:
     known = _topology(view.locality, view.network, view.cluster)
     if view.node:
         known[_NODE] = view.node
-    return known | dict(view.labels)
+    return dict(view.labels) | known
 
 
 def _endpoint_labels(endpoint: Endpoint) -> Mapping[str, str]:
@@ -200,13 +200,13 @@ def _endpoint_labels(endpoint: Endpoint) -> Mapping[str, str]:
     known = _topology(workload.locality, workload.network, workload.cluster)
     if endpoint.node:
         known[_NODE] = endpoint.node
-    return known | dict(workload.labels)
+    return dict(workload.labels) | known
 
 
 def _topology(place: Locality, network: str, cluster: str) -> dict[str, str]:
-    """Return the labels that say where a workload is, as if it carried them."""
+    """Return the labels that say where a workload is, as if it carried them (Istio: AugmentLabels)."""
     known = {
-        NETWORK: network,
+        NETWORK_LABEL: network,
         _CLUSTER: cluster,
         _REGION: place.region,
         _ZONE: place.zone,
