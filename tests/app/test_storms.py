@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 from google.protobuf.any_pb2 import Any
-from tests.cache.test_histories import NAMES, NAMESPACES, random_resources, spell
+from tests.cache.random_objects import NAMES, NAMESPACES, random_resources
+from tests.cache.test_histories import spell
 
 from rhumb.ads import requests
 from rhumb.ads.connection import Connection, Nack
