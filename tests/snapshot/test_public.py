@@ -5,7 +5,7 @@ import pytest
 from rhumb.model.proxy import Role
 from rhumb.snapshot.build import World
 from rhumb.snapshot.view import View
-from rhumb.testing.world import following, resources, service, world
+from rhumb.testing.world import following, mesh_config, resources, service, world
 
 ONE, TWO = service("one", "10.0.0.1", namespace="a"), service("two", "10.0.0.2", namespace="b")
 
@@ -70,6 +70,14 @@ def test_gateways_stay_apart() -> None:
 )
 def test_a_rule_that_is_not_for_everybody_sets_its_namespace_apart(spec: str) -> None:
     found = mesh(rule(spec))
+    assert not is_public(found, "a")
+    assert is_public(found, "b")
+
+
+@pytest.mark.parametrize("default", ["'.'", "'.', '*'"])
+def test_a_rule_that_is_private_by_default_sets_its_namespace_apart(default: str) -> None:
+    said = mesh_config(f"defaultDestinationRuleExportTo: [{default}]")
+    found = world((*said, *resources(ONE, TWO, rule("host: one"))))
     assert not is_public(found, "a")
     assert is_public(found, "b")
 

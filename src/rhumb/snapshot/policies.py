@@ -66,7 +66,7 @@ class NamespaceRules:
             if to not in ("*", ".", "~", namespace)
         )
         """Other namespaces that are named as those that may see something."""
-        is_plain = all(
+        is_plain = not private and all(
             is_public(r.export_to, default) and not r.selector and not hosts.is_wildcard(r.host)
             for r in made
         )
