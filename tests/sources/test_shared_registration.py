@@ -281,3 +281,87 @@ def test_a_full_table_of_files_makes_nobody_leave(
     assert "cannot tell which control planes run" in caplog.text
     two.pass_time(GRACE * 2)
     assert two.known == (True, True)
+
+
+def test_what_the_disk_did_not_take_is_kept_once_it_does(
+    two: Two, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rhumb.sources.records.write_atomic", full)
+        two.one.desk.connected(machine())
+        two.one.desk.connected(reviews())
+        two.one.desk.health(reviews(), healthy=False, reason="HTTP 500")
+        for _ in range(3):
+            two.pass_time(GRACE)
+    assert two.known == (True, False)
+    assert caplog.text.count("not kept yet") == 2  # of each once
+    two.one.desk.sweep()
+    two.look()
+    assert two.known == (True, True)
+    bad = [{"type": "Healthy", "status": "False", "message": "HTTP 500"}]
+    assert two.one.conditions(REVIEWS) == two.two.conditions(REVIEWS) == bad
+
+
+def test_a_directory_that_is_removed_takes_nobody_along_that_is_connected(two: Two) -> None:
+    two.one.desk.connected(machine())
+    two.look()
+    shutil.rmtree(two.directory)
+    two.one.desk.load()
+    assert two.one.digest is not None
+    two.pass_time(GRACE)
+    two.pass_time(GRACE * 2)
+    assert two.known == (True, True)
+    two.one.desk.disconnected(machine())
+    two.pass_time(GRACE * 2)
+    assert two.known == (False, False)
+
+
+def test_one_whose_presence_is_removed_keeps_its_machines(two: Two) -> None:
+    two.one.desk.connected(machine())
+    two.look()
+    shutil.rmtree(two.directory / ".planes")
+    two.two.desk.sweep()  # takes the other one for ended
+    two.one.desk.load()
+    two.pass_time(GRACE / 2)
+    two.pass_time(GRACE)
+    two.pass_time(GRACE)
+    assert two.known == (True, True)
+
+
+def test_what_is_not_readable_for_a_while_is_read_later(
+    two: Two, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    two.one.desk.connected(reviews())
+    two.one.desk.health(reviews(), healthy=True, reason="")
+    two.look()
+    two.one.desk.health(reviews(), healthy=False, reason="HTTP 500")
+
+    def refused(_: Path) -> bytes:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", refused)
+        two.two.desk.load()
+    assert "Too many open files" in str([vars(record) for record in caplog.records])
+    assert two.two.conditions(REVIEWS) == [{"type": "Healthy", "status": "True"}]
+    two.look()
+    bad = [{"type": "Healthy", "status": "False", "message": "HTTP 500"}]
+    assert two.two.conditions(REVIEWS) == bad
+
+
+def test_a_directory_that_may_not_be_read_for_a_while_makes_nobody_leave(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.one.desk.connected(machine())
+    two.look()
+
+    def refused(path: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refused)
+        two.look()
+    assert two.known == (True, True)

@@ -64,6 +64,8 @@ class Records:
         self._by_key: dict[Key, Record] = {}
         self._seen: dict[str, tuple[Stamp, Key | None]] = {}
         """File to its stamp and what is in it; None when that is not readable."""
+        self._unkept: set[Key] = set()
+        """What is not on the disk as it is known here."""
         self._untold: dict[Key, None] = {}
         """What was read, for whatever reason, and is not told yet."""
         self._presence: weakref.finalize[[int], Records] | None = None
@@ -79,22 +81,32 @@ class Records:
 
         None stands for a record that is gone.
         """
-        if paths is None:
-            paths = sorted(scan((self.directory,)).keys() | self._seen.keys())
+        failed = []
+        try:
+            paths = sorted(scan((self.directory,)).keys() | self._seen) if paths is None else paths
+        except OSError as error:
+            paths, failed = (), [error]
         for path in paths:
-            self._read(path)
+            try:
+                self._read(path)
+            except OSError as error:
+                failed.append(error)
+        if failed:
+            extra = {"failures": len(failed), "error": failed[0]}
+            _log.error("workload records not readable, what is known holds", extra=extra)
         told, self._untold = self._untold, {}
         return [(key, self._by_key.get(key)) for key in told]
 
     def look(self, key: Key) -> Record | None:
         """Return a record as it is on the disk now."""
-        self._read(self._path(key))
+        with contextlib.suppress(OSError):  # what is known holds
+            self._read(self._path(key))
         return self._by_key.get(key)
 
     def change(self, key: Key, change: Change) -> Record:
         """Change a record, or begin one, and return it; a change that makes no difference writes nothing.
 
-        A disk that does not take it is reported; the change holds in memory.
+        A disk that does not take it is reported; the change holds in memory, for `keep` to write it.
         """
         path = self._path(key)
         try:
@@ -104,22 +116,30 @@ class Records:
                 record = change(before or Record(namespace=key.namespace, name=key.name))
                 if self.me in record.at:
                     self._announce()
-                if record != before:
+                if record != before or key in self._unkept:
                     write_atomic(Path(path), msgspec.json.encode(record), mode=0o600)
                     self._note(path, record)
         except OSError as error:
-            _log.error("workload record not kept", extra={"file": path, "error": error})
+            if key not in self._unkept:
+                _log.error("workload record not kept yet", extra={"file": path, "error": error})
+            self._unkept.add(key)
             before = self._by_key.get(key)
             record = change(before or Record(namespace=key.namespace, name=key.name))
             self._by_key[key] = record
         return record
+
+    def keep(self) -> None:
+        """Write what the disk did not take, or has lost although the workload is connected here."""
+        for key in tuple(self._unkept):
+            self.change(key, lambda record: record)
 
     def remove(self, key: Key, is_over: Callable[[Record], bool]) -> bool:
         """Remove a record if it is still over by what is on the disk; return whether it is gone."""
         path = self._path(key)
         try:
             with self._locked():
-                current = self._read(path) or self._by_key.get(key)
+                self._read(path)
+                current = self._by_key.get(key)
                 if current is not None and not is_over(current):
                     return False
                 Path(path).unlink(missing_ok=True)
@@ -128,6 +148,7 @@ class Records:
             return False
         self._seen.pop(path, None)
         self._by_key.pop(key, None)
+        self._unkept.discard(key)
         return True
 
     def running(self) -> frozenset[str]:
@@ -160,42 +181,57 @@ class Records:
 
     def _announce(self) -> None:
         """Show that this control plane runs: by a file whose lock goes with the process, however it ends."""
+        path = self._planes / self.me
         if self._presence is not None:
-            return
+            if path.exists():
+                return
+            self._presence()  # its directory was removed
         self._planes.mkdir(exist_ok=True, mode=0o700)
-        handle = os.open(self._planes / self.me, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         self._presence = weakref.finalize(self, os.close, handle)
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def _read(self, path: str) -> Record | None:
-        """Take a file as it is; None when there is none, or it is not readable."""
-        stamp, seen = stamp_of(path), self._seen.get(path)
-        if seen is not None and stamp == seen[0]:
-            return self._by_key.get(seen[1]) if seen[1] is not None else None
-        if stamp is None:
-            self._seen.pop(path, None)
-            if seen is not None and seen[1] is not None:
-                self._by_key.pop(seen[1], None)
-                self._untold[seen[1]] = None
-            return None
+    def _read(self, path: str) -> None:
+        """Take a file as it is. Raises OSError when that cannot be told: it is not taken for gone."""
+        seen = self._seen.get(path)
         try:
-            record = msgspec.json.decode(Path(path).read_bytes(), type=Record)
+            stamp = Stamp.of(Path(path).stat())
+            if seen is not None and stamp == seen[0]:
+                return
+            text = Path(path).read_bytes()
         except FileNotFoundError:
-            return None
-        except (OSError, msgspec.MsgspecError) as error:
+            self._lose(path)
+            return
+        try:
+            record = msgspec.json.decode(text, type=Record)
+        except msgspec.MsgspecError as error:
             _log.error("workload record not readable", extra={"file": path, "error": error})
             self._seen[path] = stamp, seen[1] if seen else None
-            return None
+            return
         self._seen[path] = stamp, record.key
         self._by_key[record.key] = record
+        self._unkept.discard(record.key)
         self._untold[record.key] = None
-        return record
+
+    def _lose(self, path: str) -> None:
+        _, key = self._seen.pop(path, (None, None))
+        record = self._by_key.get(key) if key is not None else None
+        if record is None:
+            return
+        if self.me in record.at:
+            # No control plane removes it then: its directory was removed, or replaced by an older one.
+            self._unkept.add(record.key)
+        else:
+            del self._by_key[record.key]
+            self._unkept.discard(record.key)
+            self._untold[record.key] = None
 
     def _note(self, path: str, record: Record) -> None:
         stamp = stamp_of(path)
         if stamp is not None:
             self._seen[path] = stamp, record.key
         self._by_key[record.key] = record
+        self._unkept.discard(record.key)
 
     def _path(self, key: Key) -> str:
         # Quoted, as a workload may call itself anything, also `/../x`.

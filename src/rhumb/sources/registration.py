@@ -116,6 +116,7 @@ class Registration:
 
     def sweep(self) -> None:
         """Remove registered machines whose grace has passed, and records of entries that are gone."""
+        self._stay()
         self._settle()
         for key, record in list(self._records.by_key.items()):
             if not self._is_over(record) or not self._records.remove(key, self._is_over):
@@ -146,6 +147,14 @@ class Registration:
             else:
                 self._register(key, record)
                 self._tell(key, record)
+
+    def _stay(self) -> None:
+        """See to it that all know who is connected here, even if the disk or another control plane lost it."""
+        self._records.keep()
+        for key in self._streams:
+            record = self._records.by_key.get(key)
+            if record is not None and self._records.me not in record.at:
+                self._register(key, self._records.change(key, self._here))
 
     def _settle(self) -> None:
         """See to workloads whose control plane ended without a word: they have left, unless they come back."""

@@ -16,6 +16,11 @@ class Stamp(msgspec.Struct, frozen=True):
     mtime_ns: int
     size: int
 
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Stamp":
+        """Return the stamp of a file with this status."""
+        return cls(status.st_ino, status.st_mtime_ns, status.st_size)
+
 
 def is_config(name: str) -> bool:
     """Tell whether a file of a directory is read; what editors leave beside it (.x.swp, x~, .#x, 4913) is not."""
@@ -46,11 +51,7 @@ def stamp_of(path: str) -> Stamp | None:
         status = Path(path).stat()
     except OSError:
         return None
-    return _stamp(status)
-
-
-def _stamp(status: os.stat_result) -> Stamp:
-    return Stamp(status.st_ino, status.st_mtime_ns, status.st_size)
+    return Stamp.of(status)
 
 
 def _walk(directory: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, Stamp]]:
@@ -68,7 +69,7 @@ def _walk(directory: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, Sta
                         if not entry.name.startswith("."):
                             pending.append(entry.path)
                     elif is_config(entry.name) and entry.is_file():
-                        yield entry.path, _stamp(entry.stat())
+                        yield entry.path, Stamp.of(entry.stat())
         except OSError:
             # Gone while we looked, or not ours to read: its files are not there.
             continue

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import stat
 import threading
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
@@ -64,4 +65,12 @@ def _notifier(paths: Sequence[str], *, recursive: bool) -> RustNotify | Inotify:
 
 def _identity(paths: Sequence[Path]) -> list[int]:
     """Return what tells directories from those that took their place later; 0 where there is none."""
-    return [path.stat().st_ino if path.is_dir() else 0 for path in paths]
+    return [_number(path) for path in paths]
+
+
+def _number(path: Path) -> int:
+    try:
+        status = path.stat()
+    except OSError:  # also one that the system does not give out at the moment
+        return 0
+    return status.st_ino if stat.S_ISDIR(status.st_mode) else 0
