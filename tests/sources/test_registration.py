@@ -132,6 +132,28 @@ def test_a_restart_of_the_control_plane_keeps_it_and_waits_for_it(desk: Desk) ->
     assert desk.get(VM) is None
 
 
+def test_while_the_control_plane_is_away_nobody_is(desk: Desk) -> None:
+    desk.desk.connected(machine())
+    desk.desk.disconnected(machine())  # its streams end with it
+    desk.clock.advance(GRACE * 9)
+    desk.start()
+    desk.desk.sweep()
+    assert desk.get(VM) is not None
+    desk.pass_time(GRACE * 2)
+    assert desk.get(VM) is None
+
+
+def test_a_clock_that_is_set_takes_nobody_s_time(desk: Desk) -> None:
+    desk.desk.connected(machine())
+    desk.desk.disconnected(machine())
+    desk.clock.jump(timedelta(hours=1))
+    desk.desk.sweep()
+    assert desk.get(VM) is not None
+    desk.clock.jump(timedelta(hours=-2))
+    desk.pass_time(GRACE * 2)
+    assert desk.get(VM) is None
+
+
 def test_another_account_or_an_unknown_group_is_refused(desk: Desk) -> None:
     with pytest.raises(RhumbError, match='for service account ratings, not "thief"'):
         desk.desk.connected(machine("thief"))

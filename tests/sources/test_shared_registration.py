@@ -365,3 +365,20 @@ def test_a_directory_that_may_not_be_read_for_a_while_makes_nobody_leave(
         patch.setattr(Path, "stat", refused)
         two.look()
     assert two.known == (True, True)
+
+
+@pytest.mark.parametrize("apart", [timedelta(hours=1), -timedelta(hours=1)])
+def test_clocks_that_differ_take_nobody_s_time(two: Two, apart: timedelta) -> None:
+    clock = FakeClock()
+    clock.jump(apart)
+    two.two = Plane(two.directory, clock)
+    two.one.desk.connected(machine())
+    two.look()
+    two.one.desk.disconnected(machine())
+    two.look()
+    two.two.desk.sweep()
+    assert two.known == (True, True)
+    clock.advance(GRACE * 2)
+    two.two.desk.sweep()
+    two.look()
+    assert two.known == (False, False)

@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Iterable
 from contextlib import aclosing, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -46,6 +46,11 @@ class Registration:
         self._clock = clock
         self._records = Records(directory)
         self._streams: dict[Key, int] = {}
+        self._leaving: dict[Key, tuple[datetime, float]] = {}
+        """`Record.left` of who has left, and when we saw it first, by our own clock.
+
+        The clock of who wrote it may be another one, and while we were not there nobody could come back.
+        """
 
     def load(self) -> None:
         """Read what is kept; the WorkloadGroups are in the store."""
@@ -122,7 +127,7 @@ class Registration:
             if not self._is_over(record) or not self._records.remove(key, self._is_over):
                 continue
             _log.info("workload left", extra={"workload": _named(key)})
-            self._store.remove(key)
+            self._forget(key)
 
     def close(self) -> None:
         """Let other control planes see that this one has ended."""
@@ -143,8 +148,9 @@ class Registration:
     def _take_news(self, paths: Iterable[str] | None = None) -> None:
         for key, record in self._records.news(paths):
             if record is None:
-                self._store.remove(key)
+                self._forget(key)
             else:
+                self._saw_leave(record)
                 self._register(key, record)
                 self._tell(key, record)
 
@@ -178,7 +184,7 @@ class Registration:
             since = None if at else record.left or self._clock.now()
             return msgspec.structs.replace(record, at=at, left=since)
 
-        self._records.change(key, left)
+        self._saw_leave(self._records.change(key, left))
 
     def _here(self, record: Record) -> Record:
         at = tuple(sorted({*record.at, self._records.me}))
@@ -189,7 +195,22 @@ class Registration:
             return False
         if not record.group:
             return self._store.resources.get(record.key) is None
-        return record.left is not None and self._clock.now() - record.left > GRACE
+        since = self._saw_leave(record)
+        return since is not None and self._clock.monotonic() - since > GRACE.total_seconds()
+
+    def _saw_leave(self, record: Record) -> float | None:
+        """Note when we see first that a workload has left, and return it; None while it is connected."""
+        if record.left is None:
+            return None
+        left, since = self._leaving.get(record.key, (None, 0.0))
+        if left != record.left:
+            since = self._clock.monotonic()
+            self._leaving[record.key] = record.left, since
+        return since
+
+    def _forget(self, key: Key) -> None:
+        self._leaving.pop(key, None)
+        self._store.remove(key)
 
     def _check_group(self, proxy: Proxy, name: str) -> None:
         group = self._group(proxy.namespace, name)
