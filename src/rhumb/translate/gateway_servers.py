@@ -86,6 +86,14 @@ class Refused(msgspec.Struct, frozen=True):
     """The server that is in its way."""
 
 
+class _Owners(msgspec.Struct, eq=False):
+    """Who has a port of an address: plain servers of one protocol, or TLS servers by host."""
+
+    first: Served
+    by_host: dict[str, Served]
+    """In lower case."""
+
+
 class Merged(msgspec.Struct, frozen=True, eq=False):
     """What a router serves."""
 
@@ -117,17 +125,21 @@ def merged(view: View, gateways: Iterable[GatewayServers]) -> Merged:
     """Merge the servers of Gateways, given the oldest first."""
     accepted: list[Served] = []
     refused: list[Refused] = []
+    owners: dict[tuple[str, int], _Owners] = {}
     for gateway in gateways:
         for at, server in enumerate(gateway.spec.servers):
             if server.port is None:
                 continue
             for port in _bound_ports(view, gateway, server.port.number):
                 served = _served(gateway, server, f"spec.servers[{at}]", port)
-                reason, winner = _conflict(view, served, accepted)
+                place = served.bind, served.port
+                reason, winner = _conflict(view, served, owners.get(place))
                 if reason:
                     refused.append(Refused(served.origin, reason, winner))
-                else:
-                    accepted.append(served)
+                    continue
+                accepted.append(served)
+                by_host = owners.setdefault(place, _Owners(served, {})).by_host
+                by_host.update((host.lower(), served) for host in served.server_names)
     return Merged(tuple(accepted), tuple(refused))
 
 
@@ -186,25 +198,22 @@ def _qualified(host: str, namespace: str) -> str:
     return f"{namespace if owner == '.' else owner}/{name}"
 
 
-def _conflict(view: View, served: Served, accepted: list[Served]) -> tuple[str, Served | None]:
+def _conflict(view: View, served: Served, there: _Owners | None) -> tuple[str, Served | None]:
     """Say why a server cannot join those already accepted, and because of which; empty when it can."""
     if view.capabilities.unprivileged and served.port < 1024:
         return f"port {served.port} is below 1024 and the gateway may not bind it", None
-    there = [s for s in accepted if s.port == served.port]
-    same = [s for s in there if s.bind == served.bind]
-    plain = [s for s in same if not s.is_tls]
-    if plain and (served.is_tls or not (served.protocol.is_http and plain[0].protocol.is_http)):
-        owner = plain[0]
-        return f"port {served.port} already serves {owner.protocol} for {owner.gateway.name}", owner
-    if same and not plain and not served.is_tls:
-        return f"port {served.port} already serves TLS for {same[0].gateway.name}", same[0]
-    if served.is_tls:
-        taken = {host.lower(): s for s in same for host in s.server_names}
-        for host in served.server_names:
-            if host.lower() in taken:
-                owner = taken[host.lower()]
-                reason = f"host {host} on port {served.port} is already served by "
-                return reason + owner.gateway.name, owner
+    if there is None:
+        return "", None
+    first = there.first
+    if not first.is_tls and not (served.protocol.is_http and first.protocol.is_http):
+        return f"port {served.port} already serves {first.protocol} for {first.gateway.name}", first
+    if first.is_tls and not served.is_tls:
+        return f"port {served.port} already serves TLS for {first.gateway.name}", first
+    for host in served.server_names if served.is_tls else ():
+        owner = there.by_host.get(host.lower())
+        if owner is not None:
+            reason = f"host {host} on port {served.port} is already served by "
+            return reason + owner.gateway.name, owner
     return "", None
 
 
