@@ -27,6 +27,9 @@ _ROOTS = "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig"
 _STARTUP = "type.googleapis.com/rhumb.v1.Startup"
 _HEALTH = "type.googleapis.com/istio.v1.HealthInformation"
 
+_Outgoing = asyncio.Queue[discovery.DeltaDiscoveryRequest | None]
+"""What is to be sent; None is the end."""
+
 
 class ControlStream:
     """Keeps one stream open, with the workload's own certificate."""
@@ -43,7 +46,7 @@ class ControlStream:
         self._keeper = keeper
         self._on_names = on_names
         self._on_start = on_start
-        self._outgoing: asyncio.Queue[discovery.DeltaDiscoveryRequest] = asyncio.Queue()
+        self._outgoing: _Outgoing = asyncio.Queue()
         self._health: tuple[bool, str] | None = None
         self.connected = False
 
@@ -74,15 +77,21 @@ class ControlStream:
     async def _session(self) -> bool:
         """Run one stream; return whether anything came over it."""
         heard = False
-        async with self._channel() as channel:
-            call = channel.stream_stream(
-                _METHOD,
-                request_serializer=discovery.DeltaDiscoveryRequest.SerializeToString,
-                response_deserializer=discovery.DeltaDiscoveryResponse.FromString,
-            )(self._requests())
-            async for response in call:
-                heard = True
-                self._take(response)
+        outgoing: _Outgoing = asyncio.Queue()
+        self._outgoing = outgoing
+        try:
+            async with self._channel() as channel:
+                call = channel.stream_stream(
+                    _METHOD,
+                    request_serializer=discovery.DeltaDiscoveryRequest.SerializeToString,
+                    response_deserializer=discovery.DeltaDiscoveryResponse.FromString,
+                )(self._requests(outgoing))
+                async for response in call:
+                    heard = True
+                    self._take(response)
+        finally:
+            # gRPC waits for the next request of a stream that the other side has ended, too.
+            outgoing.put_nowait(None)
         return heard
 
     def _channel(self) -> grpc.aio.Channel:
@@ -101,8 +110,9 @@ class ControlStream:
         )
         return grpc.aio.secure_channel(self._settings.discovery.address, credentials, options)
 
-    async def _requests(self) -> AsyncIterator[discovery.DeltaDiscoveryRequest]:
-        self._outgoing = asyncio.Queue()
+    async def _requests(
+        self, outgoing: _Outgoing
+    ) -> AsyncIterator[discovery.DeltaDiscoveryRequest]:
         node = core.Node(id=self._settings.node_id(Role.AGENT))
         ParseDict(metadata(self._settings), node.metadata)
         yield discovery.DeltaDiscoveryRequest(node=node, type_url=_STARTUP)
@@ -111,8 +121,8 @@ class ControlStream:
         self.connected = True
         if self._health is not None:
             yield self._health_request()
-        while True:
-            yield await self._outgoing.get()
+        while (request := await outgoing.get()) is not None:
+            yield request
 
     def _health_request(self) -> discovery.DeltaDiscoveryRequest:
         request = discovery.DeltaDiscoveryRequest(type_url=_HEALTH)
