@@ -118,9 +118,23 @@ def test_whoever_came_first_is_called_first() -> None:
     assert not room.admits(early)
     room.leave(big)
     assert (early.is_awake, late.is_awake) == (True, False)
+    newcomer = Client("newcomer", 3)
+    assert not room.admits(newcomer)
     assert room.admits(early)
     room.call()  # it had nothing to send after all
-    assert late.is_awake
+    assert (late.is_awake, newcomer.is_awake) == (True, False)
+
+
+def test_who_has_left_is_not_called() -> None:
+    room = Room[Client](limit=100)
+    big, gone, there = Client("big"), Client("gone", 1), Client("there", 2)
+    assert room.admits(big)
+    room.enter(big, 1000)
+    assert not room.admits(gone)
+    assert not room.admits(there)
+    room.drop(gone)
+    room.leave(big)
+    assert (gone.is_awake, there.is_awake) == (False, True)
 
 
 def test_who_was_called_and_needs_no_room_any_more_takes_none_from_others() -> None:

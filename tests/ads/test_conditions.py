@@ -3,7 +3,7 @@
 from rhumb.ads.conditions import Conditions
 from rhumb.model.proxy import Proxy
 from rhumb.snapshot.build import World
-from rhumb.testing.world import resources, world
+from rhumb.testing.world import following, resources, world
 
 SERVICES = """
 apiVersion: v1
@@ -29,6 +29,18 @@ kind: DestinationRule
 metadata: {name: %s}
 spec: {host: a, subsets: [{name: %s, labels: {version: v1}}]}
 """
+ELSEWHERE = """
+apiVersion: v1
+kind: Service
+metadata: {name: alias}
+spec: {type: ExternalName, externalName: a.default.svc.cluster.local}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: any}
+spec: {hosts: [any.example], resolution: NONE, ports: [{number: 80, name: http, protocol: HTTP}]}
+"""
+"""Services whose endpoints nobody has to know."""
 NAMES = (
     "pilot_eds_no_instances",
     "pilot_endpoint_not_ready",
@@ -100,8 +112,14 @@ def test_two_tcp_services_at_one_address_are_an_outbound_conflict() -> None:
 
 
 def test_services_without_workloads_are_counted() -> None:
-    found = counted(world(resources(SERVICES % ("a", 1, "http", 80, 8080))))
+    found = counted(world(resources(SERVICES % ("a", 1, "http", 80, 8080), ELSEWHERE)))
     assert found == dict.fromkeys(NAMES, 0) | {"pilot_eds_no_instances": 1}
+
+
+def test_workloads_that_are_ill_are_counted() -> None:
+    ill = WORKLOAD + 'status: {conditions: [{type: Healthy, status: "False"}]}\n'
+    found = counted(world(resources(SERVICES % ("a", 1, "http", 80, 8080), ill)))
+    assert found == dict.fromkeys(NAMES, 0) | {"pilot_endpoint_not_ready": 1}
 
 
 def test_one_world_is_counted_once() -> None:
@@ -109,3 +127,4 @@ def test_one_world_is_counted_once() -> None:
     found = world(resources(SERVICES % ("a", 1, "http", 80, 8080)))
     counted(found, conditions)
     assert conditions.gauges(found, ()) is conditions.gauges(found, ())
+    assert counted(following(found, resources(WORKLOAD)), conditions)["pilot_eds_no_instances"] == 0

@@ -38,12 +38,16 @@ def test_a_change_after_a_rest_goes_at_once_too() -> None:
     assert schedule.due() == 5.5
 
 
-def test_a_change_right_after_a_push_waits_as_long_as_the_push_took() -> None:
+@pytest.mark.parametrize(("took", "rest"), [(0.0, 0.01), (0.05, 0.05), (3.0, 0.1)])
+def test_a_change_right_after_a_push_waits_as_long_as_the_push_took_within_bounds(
+    took: float, rest: float
+) -> None:
     schedule = Schedule(SETTINGS)
     schedule.changed(5.0)
-    push(schedule, 5.0, 5.05)
-    schedule.changed(5.06)
-    assert schedule.due() == pytest.approx(5.11)
+    push(schedule, 5.0, 5.0 + took)
+    changed = 5.0 + took + 0.001
+    schedule.changed(changed)
+    assert schedule.due() == pytest.approx(changed + rest)
 
 
 def test_changes_that_never_rest_wait_for_five_quiet_times_and_no_longer_than_the_maximum() -> None:

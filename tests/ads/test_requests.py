@@ -62,6 +62,10 @@ def test_what_is_no_request_is_told() -> None:
     assert requests.delta(b"\xff" * 9) is None
     assert requests.delta(b"\x12") is None
     assert requests.delta(b"") == discovery.DeltaDiscoveryRequest()
+    ack = discovery.DeltaDiscoveryRequest(type_url=XdsType.CDS.value, response_nonce="1")
+    begin = ack.SerializeToString()[:-2]
+    assert requests.delta(begin) is None
+    assert requests.delta(begin + b"\x80" + b"\x01" * 0x80) is None
 
 
 def test_a_node_says_which_program_it_is() -> None:

@@ -89,12 +89,15 @@ def test_full_states_that_are_held_are_not_sent_again() -> None:
     assert link.settle() == 0
     assert {row.state for row in link.connection.status(link.views)} == {State.SYNCED}
     # What it has was accepted: it is what a refused one is replaced by.
-    envoy.reject = lambda kind, name, _: f"{name}: no" * (kind is RDS)
+    to_c = cluster("c").encode()
+    envoy.reject = lambda kind, name, value: f"{name}: no" * (kind is RDS and to_c in value)
     assert link.connection.view is not None
     link.publish(link.views.following(mesh("c"), {link.connection.view}))
     link.settle()
     assert envoy.texts(RDS) == before[RDS]
     assert {kind for kind, _, _ in envoy.responses} >= {CDS, RDS}
+    assert len(envoy.rejected) == 1
+    assert [names for kind, names, _ in envoy.responses if kind is RDS] == [("9080",)] * 2
 
 
 def test_full_states_of_other_names_or_other_content_are_sent() -> None:
@@ -104,3 +107,6 @@ def test_full_states_of_other_names_or_other_content_are_sent() -> None:
     envoy.names[EDS] = envoy.names[EDS] | {"nowhere"}
     Link(views_of(mesh("b")), envoy, one_by_one=True).settle()
     assert [kind for kind, _, _ in envoy.responses] == [EDS]
+    envoy.responses.clear()
+    Link(views_of(mesh("c")), envoy, one_by_one=True).settle()
+    assert {kind for kind, _, _ in envoy.responses} == {CDS, EDS, RDS}

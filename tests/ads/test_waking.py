@@ -16,8 +16,8 @@ class Rounds:
         self.clock = FakeClock()
         self.waking = Waking(self.clock, slice_s=0.005)
         self.woken: list[int] = []
-        self.most = 0
-        """That were woken in one round."""
+        self.sizes: list[int] = []
+        """How many were woken in each round."""
 
     async def run(self, *numbers: int) -> None:
         """Wake sleepers, and look after each round."""
@@ -25,10 +25,8 @@ class Rounds:
             self.waking.add(Sleeper(self, number))
         self.waking.run()
         told = asyncio.ensure_future(self.waking.done())
-        before = 0
         while not told.done():
-            self.most = max(self.most, len(self.woken) - before)
-            before = len(self.woken)
+            self.sizes.append(len(self.woken) - sum(self.sizes))
             await asyncio.sleep(0)
 
 
@@ -46,13 +44,14 @@ def test_all_are_woken_in_turn_and_no_round_takes_them_all() -> None:
     rounds = Rounds()
     asyncio.run(rounds.run(*range(COUNT)))
     assert rounds.woken == list(range(COUNT))
-    assert rounds.most <= 32
+    assert max(rounds.sizes) <= 32
+    assert max(rounds.sizes[2:]) == 8, "they take longer than a slice, and as many of them still"
 
 
-def test_what_is_quick_is_done_in_few_rounds() -> None:
+def test_what_is_quick_is_done_in_few_rounds_also_after_a_rest() -> None:
     rounds = Rounds()
 
-    async def main() -> int:
+    async def passed() -> int:
         for number in range(COUNT):
             rounds.waking.add(Idle(number))
         rounds.waking.run()
@@ -62,7 +61,29 @@ def test_what_is_quick_is_done_in_few_rounds() -> None:
             passed += 1
         return passed
 
-    assert asyncio.run(main()) < 12
+    async def main() -> tuple[int, int]:
+        first = await passed()
+        rounds.clock.advance(timedelta(hours=1))
+        return first, await passed()
+
+    first, again = asyncio.run(main())
+    assert first < 12
+    assert again == 1, "as many as fitted before fit again"
+
+
+def test_a_run_that_goes_on_is_not_begun_again() -> None:
+    rounds = Rounds()
+
+    async def main() -> None:
+        for number in range(COUNT):
+            rounds.waking.add(Sleeper(rounds, number))
+        rounds.waking.run()
+        rounds.waking.run()
+        assert len(rounds.woken) == 32
+        await rounds.waking.done()
+
+    asyncio.run(main())
+    assert rounds.woken == list(range(COUNT))
 
 
 class Idle:

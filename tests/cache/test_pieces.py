@@ -72,6 +72,8 @@ def test_differences_are_those_of_the_whole(
     assert {e.name: e.version for e in first_one.changed} == {
         n: e.version for n, e in after.entries.items()
     }
+    sent = DeltaDiscoveryResponse.FromString(first_one.body).resources
+    assert len(first_one.changed) == len(sent) == len(after.entries)
 
 
 def test_what_differs_in_a_piece_alone_is_sent_as_the_same_bytes() -> None:
