@@ -129,3 +129,13 @@ def test_a_state_directory_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RhumbError, match="state directory"):
         _opened(tmp_path / "file" / "ca")
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("rhumb.ca.store.fcntl.flock", refused)
+    with pytest.raises(RhumbError, match=f"{tmp_path}: No locks available") as error:
+        _opened(tmp_path)
+    assert "must have locks" in error.value.hint

@@ -145,3 +145,20 @@ def test_a_port_in_use_and_a_missing_path_are_errors_with_a_hint(serving: Servin
     )
     assert missing.returncode == 2
     assert f"error: configuration path {serving.config} does not exist" in missing.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("ca", "init")])
+def test_a_disk_that_takes_nothing_is_an_error_that_names_the_file(
+    serving: Serving, words: tuple[str, ...]
+) -> None:
+    rhumb = (sys.executable, "-m", "rhumb")
+    command = [*rhumb, *words, "--state", str(serving.state)] if words else serving.command()
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {serving.state}/ca/")
+    assert "File too large\nhint: " in done.stderr

@@ -256,13 +256,14 @@ class ControlPlane:
     async def _monitoring(self) -> AsyncIterator[int]:
         address, port = self.settings.local_address, self.settings.monitoring_port
         pages = self.pages
-        try:
-            serving = http.serving(address, port, pages.answer, {"/ready": pages.is_ready})
-            async with serving as bound:
-                yield bound
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise port_taken(address, port, reason, "--monitoring-port") from None
+        serving = http.serving(address, port, pages.answer, {"/ready": pages.is_ready})
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                bound = await stack.enter_async_context(serving)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise port_taken(address, port, reason, "--monitoring-port") from None
+            yield bound
 
 
 def _report(findings: Iterable[Finding]) -> None:

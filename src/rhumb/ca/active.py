@@ -78,7 +78,7 @@ class CertificateAuthority:
     def open(self, now: datetime) -> None:
         """Load what is in force, or take the given CA, or make a self-signed root.
 
-        Raises RhumbError when neither can be had.
+        Raises RhumbError when neither can be had; OSError when the disk does not take it.
         """
         given = load_directory(self._settings.cacerts) if self._settings.cacerts else None
         with self._store.locked():

@@ -2,7 +2,7 @@
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -38,16 +38,17 @@ class Store:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes out; RhumbError when the directory cannot be used."""
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = (self._directory / "lock").open("w")
-        except OSError as error:
-            raise RhumbError(
-                f"cannot use the CA's state directory {self._directory}: {error.strerror}",
-                hint="the user that runs the control plane must own it",
-            ) from error
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with ExitStack() as stack:
+            try:
+                self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+                lock = stack.enter_context((self._directory / "lock").open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:
+                raise RhumbError(
+                    f"cannot use the CA's state directory {self._directory}: {error.strerror}",
+                    hint="the user that runs the control plane must own it, "
+                    "and its file system must have locks",
+                ) from error
             yield
 
     def read(self) -> Rotation | None:

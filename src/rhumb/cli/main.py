@@ -100,6 +100,12 @@ def main() -> None:
         sys.exit(cli.main(prog_name="rhumb", standalone_mode=False, color=color()))
     except RhumbError as error:
         sys.exit(fail(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A disk that is full, a file that may not be read.
+        why = f"{error.filename}: {error.strerror}"
+        sys.exit(fail(RhumbError(why, hint="see to that, and run the command again")))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
