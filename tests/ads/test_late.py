@@ -140,6 +140,20 @@ def test_a_push_is_over_when_nearly_all_have_taken_it() -> None:
     asyncio.run(serving(server, scenario, FEW + 3))
 
 
+def test_a_push_does_not_wait_for_new_clients() -> None:
+    server, _ = watched(mesh(a="10.0.0.7"))
+
+    async def scenario(*lines: Line) -> None:
+        for line in lines:
+            await line.settle_but_one(FakeEnvoy(sidecar(), METADATA))
+        server.publish(mesh(a="10.0.0.8"), 0.0)
+        over = asyncio.ensure_future(server.taken())
+        await rest()
+        assert over.done()
+
+    asyncio.run(serving(server, scenario, FEW + 1))
+
+
 def test_an_answer_that_is_owed_from_before_ends_a_push_that_was_about_nothing() -> None:
     server, told = watched(mesh(a="10.0.0.7"))
 

@@ -2,6 +2,7 @@
 
 All that streams have to do stands in one line in gRPC, and it lets one new client in for each time that the
 line was gone through. A next push before the last one is taken would make the line longer than clients wait.
+New clients are not waited for: they have their turns, and while many come the others' changes must not wait.
 """
 
 import asyncio

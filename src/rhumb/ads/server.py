@@ -99,7 +99,8 @@ class AdsServer:
                 if (moved and self._place(stream)) or stale:
                     if stream.behind is None:
                         stream.behind, stream.told = since, False
-                        self._behind.add(stream)
+                        if not stream.connection.is_new:  # new ones have the newest in turn
+                            self._behind.add(stream)
                     self._waking.add(stream)
         self._waking.run()
 
