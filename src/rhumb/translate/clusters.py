@@ -23,7 +23,7 @@ from rhumb.translate import (
     upstream_tls,
 )
 from rhumb.translate.catch_alls import catch_alls
-from rhumb.translate.recall import Recall, anew
+from rhumb.translate.recall import Recall, anew, by_host
 from rhumb.translate.stat_names import stat_name
 from rhumb.translate.traffic_policy import Effective
 
@@ -53,16 +53,9 @@ def common(
 
     The catch-alls come under the name "", and only with all hosts.
     """
-    scope = snapshot.scope(view)
     by_sni = view.role is Role.ROUTER and _passes_by_sni(snapshot, view)
-    wanted = sorted(hosts) if hosts is not None else [s.hostname for s in scope.services]
-    for host in wanted:
-        service = scope.service(host)
-        if service is None:
-            yield host, ()
-        else:
-            make = functools.partial(_of_host, snapshot, view, service, by_sni=by_sni)
-            yield host, recall(service, make)
+    make = functools.partial(_of_host, snapshot, view, by_sni=by_sni)
+    yield from by_host(snapshot, view, hosts, make, recall)
     if hosts is None:
         yield "", tuple(catch_alls(snapshot, view))
 

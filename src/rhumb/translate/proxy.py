@@ -25,7 +25,7 @@ from rhumb.translate.memory import Memory
 from rhumb.translate.patches import ADDING, Patches
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.profile import routed
-from rhumb.translate.recall import Recall
+from rhumb.translate.recall import Recall, by_host
 from rhumb.translate.routes import delivery
 from rhumb.translate.routes import gateway as gateway_routes
 from rhumb.translate.routes.delivery import takes_hosts_apart
@@ -197,13 +197,7 @@ def _common_secrets(seen: Perspective) -> Iterator[Secret]:
 
 
 def _endpoints(snapshot: Snapshot, view: View, hosts: Names, recall: Recall) -> MadeUnits:
-    scope = snapshot.scope(view)
-    for host in sorted(hosts) if hosts is not None else [s.hostname for s in scope.services]:
-        service = scope.service(host)
-        if service is None:
-            yield host, ()
-        else:
-            yield host, recall(service, functools.partial(_of_service, snapshot, view, service))
+    return by_host(snapshot, view, hosts, functools.partial(_of_service, snapshot, view), recall)
 
 
 def _of_service(snapshot: Snapshot, view: View, service: Service) -> Iterator[LoadAssignment]:

@@ -1,6 +1,6 @@
 """What is made of a service: once for all views that have the same policy for it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
 from rhumb.model.service import Service
@@ -14,14 +14,33 @@ V = TypeVar("V")
 class Recall(Protocol):
     """Makes something of a service, or returns what was made already."""
 
-    def __call__(self, service: Service, make: Callable[[], Iterable[V]], /) -> tuple[V, ...]:
+    def __call__(
+        self, service: Service, make: Callable[[Service], Iterable[V]], /
+    ) -> tuple[V, ...]:
         """Return what `make` makes."""
         ...
 
 
-def anew(_service: Service, make: Callable[[], Iterable[V]]) -> tuple[V, ...]:
+def anew(service: Service, make: Callable[[Service], Iterable[V]]) -> tuple[V, ...]:
     """Make it."""
-    return tuple(make())
+    return tuple(make(service))
+
+
+def by_host(
+    snapshot: Snapshot,
+    view: View,
+    hosts: frozenset[str] | None,
+    make: Callable[[Service], Iterable[V]],
+    recall: Recall,
+) -> Iterator[tuple[str, tuple[V, ...]]]:
+    """Yield what is made of the services that a view sees, host name by host name; `hosts` None: of all.
+
+    Of a host that the view does not see nothing is made.
+    """
+    scope = snapshot.scope(view)
+    for host in sorted(hosts) if hosts is not None else [s.hostname for s in scope.services]:
+        service = scope.service(host)
+        yield host, recall(service, make) if service is not None else ()
 
 
 class OfServices:
@@ -39,12 +58,12 @@ class OfServices:
         """Return what makes a type for a view."""
         base = snapshot.nobodys(view)
 
-        def of_service(service: Service, make: Callable[[], Iterable[V]]) -> tuple[V, ...]:
+        def of_service(service: Service, make: Callable[[Service], Iterable[V]]) -> tuple[V, ...]:
             policy = snapshot.policy(view, service)
             key = kind, base, id(service), id(policy)
             known = self._made.get(key)
             if known is None:
-                known = self._made[key] = service, policy, tuple(make())
+                known = self._made[key] = service, policy, tuple(make(service))
             found: tuple[V, ...] = known[2]
             return found
 
