@@ -157,10 +157,8 @@ class World:
         ):
             return common
         nobodys = self.nobodys(common)
-        # A Sidecar may be in force, and be nobody's too, and still mean something by "./*".
-        scope = self.scope(common)
-        is_plain = scope.sidecar is None and self.scope(nobodys) is scope
-        return nobodys if is_plain else common
+        # What a Sidecar lets in is never the same for two namespaces: "./*" means each one's own.
+        return nobodys if self.scope(nobodys) is self.scope(common) else common
 
     def scope(self, view: View) -> Scope:
         """Return what the view may see; the very same value while nothing in it may have changed."""

@@ -116,7 +116,7 @@ class Rules:
         So it is where nothing is for that namespace alone, and it says nothing of the services of others;
         those are given by host name.
         """
-        if client == self._root or client in self._named:
+        if client in self._named:
             return False
         known = self._by_namespace.get(client)
         if known is None:
