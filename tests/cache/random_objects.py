@@ -69,7 +69,15 @@ def _service(chance: random.Random) -> str:
 def _service_entry(chance: random.Random) -> str:
     name, namespace = f"e{chance.choice(NAMES)}", chance.choice(NAMESPACES)
     host = chance.choice(
-        ("x.com", "y.com", "*.x.com", f"z.{namespace}.svc.cluster.local", _host(chance), "b.two")
+        (
+            "x.com",
+            "y.com",
+            "*.x.com",
+            f"z.{namespace}.svc.cluster.local",
+            _host(chance),
+            "b",
+            "b.two",
+        )
     )
     port = chance.choice(
         (
@@ -311,6 +319,7 @@ def _mesh(chance: random.Random) -> str:
             "defaultDestinationRuleExportTo: [two]",
             "localityLbSetting: {failoverPriority: [version, app]}",
             "enableAutoMtls: false",
+            "proxyHttpPort: 15007",
             "defaultConfig: {proxyHeaders: {server: {value: me}}}",
             "",
             "",
