@@ -1,12 +1,15 @@
 """When pushes happen, with times as numbers."""
 
+import asyncio
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rhumb.ads.debounce import Schedule
+from rhumb.ads.debounce import Debounce, Schedule
 from rhumb.ads.settings import DebounceSettings
+from rhumb.base.clock import SystemClock
 
 SETTINGS = DebounceSettings(quiet_min_s=0.01, quiet_max_s=0.1, max_delay_s=1.0)
 
@@ -78,6 +81,33 @@ def test_a_change_during_a_push_is_not_lost_and_its_time_is_known() -> None:
     schedule.end(5.01, 5.05)
     assert schedule.due() is not None
     assert schedule.begin(5.1) == 5.02
+
+
+def test_where_nothing_was_left_to_push_nobody_is_waited_for() -> None:
+    said = list[float]()
+    pushed = asyncio.Semaphore(0)
+
+    def push(since: float) -> bool:
+        said.append(since)
+        pushed.release()
+        return len(said) > 1
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        debounce = Debounce(SETTINGS, SystemClock(), push, never)
+        running = asyncio.ensure_future(debounce.run())
+        for _ in range(2):
+            debounce.changed()
+            async with asyncio.timeout(5):
+                await pushed.acquire()
+        debounce.changed()
+        await asyncio.wait([running], timeout=5 * SETTINGS.quiet_min_s)
+        running.cancel()
+
+    asyncio.run(main())
+    assert len(said) == 2
 
 
 @given(st.lists(st.tuples(st.floats(0, 0.3), st.floats(0, 0.5)), max_size=40))

@@ -59,10 +59,13 @@ class Debounce:
         self,
         settings: DebounceSettings,
         clock: Clock,
-        push: Callable[[float], None],
+        push: Callable[[float], bool],
         taken: Callable[[], Awaitable[None]],
     ) -> None:
-        """Take what to call, with the time of the oldest change in the push, and what ends when it is over."""
+        """Take what to call, and what ends when a push is over.
+
+        `push` gets the time of the oldest change in it; False from it: there was nothing left to push.
+        """
         self._schedule = Schedule(settings)
         self._clock = clock
         self._push = push
@@ -85,6 +88,6 @@ class Debounce:
                     await asyncio.wait_for(self._changed.wait(), wait)
                 continue
             began = self._clock.monotonic()
-            self._push(self._schedule.begin(began))
-            await self._taken()
+            if self._push(self._schedule.begin(began)):
+                await self._taken()
             self._schedule.end(began, self._clock.monotonic())

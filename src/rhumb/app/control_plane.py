@@ -110,32 +110,33 @@ class ControlPlane:
             self._pending |= rest.keys
             self.debounce.changed()
 
-    def _push(self, since: float) -> None:
+    def _push(self, since: float) -> bool:
         """Push everything that differs."""
         changes = Changes(changed=frozenset(self._pending | self._moving))
         self._pending, self._moving = set(), set()
-        self._publish(self.store.resources, changes, since)
+        return self._publish(self.store.resources, changes, since)
 
-    def _push_endpoints(self, since: float) -> None:
+    def _push_endpoints(self, since: float) -> bool:
         """Push where workloads are, and leave what else waits for its own time."""
         keys, self._moving = self._moving, set()
         known = self.store.resources
         resources, changes = self.world.resources.apply(
             [known[key] for key in keys if key in known], [key for key in keys if key not in known]
         )
-        self._publish(resources, changes, since)
+        return self._publish(resources, changes, since)
 
-    def _publish(self, resources: ResourceSet, changes: Changes, since: float) -> None:
-        """Build the next snapshot and let every stream have it."""
+    def _publish(self, resources: ResourceSet, changes: Changes, since: float) -> bool:
+        """Build the next snapshot and let every stream have it; return whether anything differs."""
         began = self.clock.monotonic()
         if not changes:
-            return
+            return False
         after = self.world = build(self.world, resources, changes)
         self.ads.publish(after, since, after.impact)
         kinds = {key.kind.lower() for key in changes.keys}
         self.metrics.pushed(kinds, self.clock.monotonic() - began, began - since)
         told, self._told = self._told, self.refused
         _report(f for f in self._told if f not in told)
+        return True
 
     @property
     def refused(self) -> tuple[Finding, ...]:
