@@ -26,6 +26,7 @@ lint: $(VENV)/dev.stamp types ## Run linters, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/codespell src tests docs samples README.md CONTRIBUTING.md CHANGELOG.md
+	$(BIN)/python tools/file_length.py
 
 types: $(VENV)/dev.stamp build/typings.stamp ## Run the strict type checker
 	$(BIN)/mypy
@@ -42,8 +43,9 @@ bench: $(VENV)/dev.stamp ## Run the benchmarks (ratios to a peer measured in the
 bench-full: $(VENV)/dev.stamp ## Run the benchmarks at full length
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(VENV)/dev.stamp ## Regenerate the reference pages
+docs: $(VENV)/dev.stamp ## Regenerate the pages that are made from code
 	$(BIN)/python tools/reference.py
+	$(BIN)/python tools/compatibility.py
 
 lock: ## Resolve the lock files anew (needs uv)
 	python3 tools/lock.py

@@ -1,4 +1,4 @@
-"""When to push: the first change at once, a storm merged, nothing later than a maximum delay."""
+"""When to push: after a rest at once; else when the last push was taken, with all that changed meanwhile."""
 
 import asyncio
 import contextlib
