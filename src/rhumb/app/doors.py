@@ -41,6 +41,8 @@ def server(settings: AdsSettings, handlers: Iterable[grpc.GenericRpcHandler]) ->
         ("grpc.max_connection_age_grace_ms", _ms(settings.max_connection_grace_s)),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.so_reuseport", 0),
+        # A ping for what was read, to size windows for large requests; there are none.
+        ("grpc.http2.bdp_probe", 0),
         ("grpc.enable_channelz", 0),  # 1.5 KB for each connection, and nobody asks
         # Beyond these, gRPC refuses calls at random that come faster than they are begun.
         ("grpc.server.max_pending_requests", settings.max_streams),

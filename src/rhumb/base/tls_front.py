@@ -19,12 +19,12 @@ from typing import cast
 
 from rhumb.base.errors import RhumbError
 from rhumb.base.tasks import Nursery
+from rhumb.base.tls_transport import accept
 
 _log = logging.getLogger(__name__)
 
 HANDSHAKE_TIMEOUT_S = 15.0
 _UNIX = "unix:"
-_EARLY_LIMIT = 1 << 20
 
 
 class Peer:
@@ -45,30 +45,17 @@ class _End(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self) -> None:
-        self.other: _End | None = None
-        self.early: list[bytes] = []
-        """What arrived before the other end was there. Kept here rather than by pausing: a TLS
-        transport of uvloop that is paused at its start does not go on by itself."""
+    def __init__(self, other: "_End | None" = None) -> None:
+        self.other = other
+        """None: there is nobody yet, and nothing is read."""
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
 
-    def join(self, other: "_End") -> None:
-        self.other, other.other = other, self
-        for end, far in ((self, other), (other, self)):
-            for data in end.early:
-                far.transport.write(data)
-            end.early.clear()
-
     def data_received(self, data: bytes) -> None:
-        if self.other is not None:
-            self.other.transport.write(data)
-        elif len(data) + sum(map(len, self.early)) > _EARLY_LIMIT:
-            self.transport.abort()
-        else:
-            self.early.append(data)
+        assert self.other is not None
+        self.other.transport.write(data)
 
     def pause_writing(self) -> None:
         if self.other is not None:
@@ -78,14 +65,9 @@ class _End(asyncio.Protocol):
         if self.other is not None and not self.other.transport.is_closing():
             self.other.transport.resume_reading()
 
-    def close(self) -> None:
-        """Close politely, once: asyncio's TLS transports can't be aborted any more after a second close."""
-        if not self.transport.is_closing():
-            self.transport.close()
-
     def connection_lost(self, exc: Exception | None) -> None:
         if self.other is not None:
-            self.other.close()
+            self.other.transport.close()
         if not self.lost.done():
             self.lost.set_result(None)
 
@@ -97,7 +79,7 @@ async def _closing(first: _End) -> AsyncIterator[list[_End]]:
     try:
         yield ends
         for end in ends:
-            end.close()
+            end.transport.close()
         _ = await asyncio.wait({end.lost for end in ends})
     finally:
         for end in ends:
@@ -162,20 +144,22 @@ class TlsFront:
             _ = self._nursery.start("connection", self._serve(connection, caller))
 
     async def _serve(self, connection: socket.socket, address: str) -> None:
+        caller = _End()
         try:
-            caller = await self._shake_hands(connection)
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+                secure = await accept(connection, self._context(), caller)
         except (OSError, RhumbError) as error:
             connection.close()
             _log.info("TLS handshake failed", extra={"address": address, "error": error})
             return
         async with _closing(caller) as ends:
-            secure = caller.transport.get_extra_info("ssl_object")
             name = str(Path(self._directory.name) / f"c{next(self._numbers)}")
-            self._peers[name] = Peer(secure.getpeercert(binary_form=True) or b"", address)
+            self._peers[name] = Peer(secure.certificate, address)
             try:
-                server = await self._connect(name)
+                server = await self._connect(name, caller)
                 ends.append(server)
-                caller.join(server)
+                caller.other = server
+                secure.start()
                 _ = await asyncio.wait(
                     {caller.lost, server.lost}, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -186,24 +170,14 @@ class TlsFront:
             finally:
                 del self._peers[name]
 
-    async def _shake_hands(self, connection: socket.socket) -> _End:
-        end = _End()  # made here: uvloop returns another object than the protocol
-        _ = await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: end,
-            connection,
-            ssl=self._context(),
-            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-        )
-        return end
-
-    async def _connect(self, name: str) -> _End:
+    async def _connect(self, name: str, caller: _End) -> _End:
         inner = _bound(name)
         try:
             await asyncio.get_running_loop().sock_connect(inner, str(self._backend_path))
         except BaseException:
             inner.close()
             raise
-        end = _End()
+        end = _End(caller)
         _ = await asyncio.get_running_loop().create_unix_connection(lambda: end, sock=inner)
         return end
 

@@ -74,6 +74,7 @@ class ServingCertificate:
             file.write(secret + join_pem((leaf, *issuer.intermediates)))
             file.flush()
             context.load_cert_chain(file.name)
+        context.num_tickets = 0  # a session that is taken up again is not asked for its certificate
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["h2"])
         # Asked for, not demanded: who joins by token has none yet.
