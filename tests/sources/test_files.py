@@ -225,3 +225,46 @@ def test_a_file_that_is_empty_for_a_moment_loses_nothing(tmp_path: Path) -> None
             assert removed == []
 
     asyncio.run(story())
+
+
+def refused(path: object, **_: object) -> None:
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("pathlib.Path.stat", ["cannot be read: Permission denied"]),
+        ("rhumb.sources.scan.os.scandir", []),  # its files can be
+    ],
+)
+def test_a_directory_that_may_not_be_read_keeps_all_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, told: list[str]
+) -> None:
+    async def story() -> None:
+        file = tmp_path / "a.yaml"
+        file.write_text(entry("one"))
+        store = ConfigStore()
+        source = FileSource(store, [tmp_path])
+        source.load()
+        with monkeypatch.context() as patch:
+            patch.setattr(what, refused)
+            await source._refresh(())
+            assert set(store.resources) == {key("one")}
+            found = [(finding.location.file, finding.message) for finding in store.findings]
+            assert found == [(str(file), message) for message in told]
+        await source._refresh(())
+        assert store.findings == ()
+        file.unlink()
+        await source._refresh(())
+        assert set(store.resources) == set()
+
+    asyncio.run(story())
+
+
+def test_a_directory_that_may_not_be_read_at_the_start_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rhumb.sources.files.os.scandir", refused)
+    with pytest.raises(RhumbError, match=f"{tmp_path} cannot be read: Permission denied"):
+        FileSource(ConfigStore(), [tmp_path]).load()

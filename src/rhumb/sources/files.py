@@ -20,6 +20,9 @@ from rhumb.sources.watch import changes
 from rhumb.validation.load import Loader
 
 _GRACE_S = 0.1
+_READABLE = "let the user that runs the control plane read it"
+_UNREAD = Stamp(0, 0, 0)
+"""Of a file that could not be read: it is read as soon as that is possible."""
 
 
 class FileSource:
@@ -54,14 +57,10 @@ class FileSource:
     def load(self) -> Changes:
         """Read everything, and return what that changed in the store.
 
-        Raises RhumbError when a path does not exist.
+        Raises RhumbError when a path does not exist, or is a directory that cannot be read.
         """
         for root in self._roots:
-            if not root.exists():
-                raise RhumbError(
-                    f"configuration path {root} does not exist",
-                    hint="create it, or correct the path",
-                )
+            _check(root)
         return self._publish(self._read(self._sweep()))
 
     async def watch(self) -> None:
@@ -125,19 +124,23 @@ class FileSource:
         )
 
     def _read_one(self, path: str) -> Delta:
-        stamp = stamp_of(path)
-        if stamp is None:
-            self._stamps.pop(path, None)
-            return self._held.remove(path)
-        self._stamps[path] = stamp
         try:
+            self._stamps[path] = Stamp.of(Path(path).stat())
             # One byte more than is allowed is enough for the reader to refuse it.
             with Path(path).open("rb") as file:
                 text = file.read(MAX_BYTES + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            self._stamps.pop(path, None)
+            return self._held.remove(path)
         except OSError as error:
-            message = f"cannot be read: {error.strerror}"
-            place = Location(path)
-            self._held.report(path, Finding(level=Level.ERROR, message=message, location=place))
+            self._stamps[path] = _UNREAD
+            finding = Finding(
+                level=Level.ERROR,
+                message=f"cannot be read: {error.strerror}",
+                location=Location(path),
+                fix=_READABLE,
+            )
+            self._held.report(path, finding)
             return Delta()
         return self._held.update(path, self._documents(path, text))
 
@@ -148,6 +151,21 @@ class FileSource:
 
     def _publish(self, delta: Delta) -> Changes:
         return self._store.apply(self._name, delta.upserts, delta.removed, self._held.findings())
+
+
+def _check(root: Path) -> None:
+    try:
+        if not root.exists():
+            raise RhumbError(
+                f"configuration path {root} does not exist", hint="create it, or correct the path"
+            )
+        if root.is_dir():
+            os.scandir(root).close()
+    except OSError as error:
+        raise RhumbError(
+            f"configuration path {root} cannot be read: {error.strerror}",
+            hint=_READABLE,
+        ) from error
 
 
 def _is_empty(path: str) -> bool:

@@ -81,11 +81,9 @@ class Records:
 
         None stands for a record that is gone.
         """
+        if paths is None:
+            paths = sorted(scan((self.directory,)).keys() | self._seen)
         failed = []
-        try:
-            paths = sorted(scan((self.directory,)).keys() | self._seen) if paths is None else paths
-        except OSError as error:
-            paths, failed = (), [error]
         for path in paths:
             try:
                 self._read(path)

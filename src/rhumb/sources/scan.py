@@ -36,7 +36,11 @@ def scan(roots: Iterable[Path]) -> dict[str, Stamp]:
     found: dict[str, Stamp] = {}
     seen: set[tuple[int, int]] = set()
     for root in roots:
-        if root.is_dir():
+        try:
+            is_directory = root.is_dir()
+        except OSError:  # not to be told now; whether a file in it is gone shows when it is read
+            continue
+        if is_directory:
             found.update(_walk(str(root), seen))
         else:
             stamp = stamp_of(str(root))
