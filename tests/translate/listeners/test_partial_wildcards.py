@@ -45,9 +45,19 @@ def test_a_service_is_told_by_its_other_name_or_its_address() -> None:
     assert chains(ENTRY % "10.9.9.0/24") == {(): 1, ("b.example.com",): 1}
 
 
+def test_a_service_without_another_name_is_told_by_its_address_or_not_at_all() -> None:
+    alone = ENTRY.replace(", b.example.com", "")
+    assert chains(alone % "10.9.9.0/24") == {(): 1}
+    assert chains(alone % "") == {}
+
+
 def test_a_rule_keeps_its_other_names() -> None:
     found = chains(ENTRY % "", ROUTE % '"*-a.example.com", b.example.com')
     assert list(found) == [("b.example.com",)]
+
+
+def test_a_rule_without_another_name_takes_nothing() -> None:
+    assert chains(ENTRY % "", ROUTE % '"*-a.example.com"') == {}
 
 
 def test_the_user_is_told() -> None:

@@ -2,16 +2,26 @@
 
 from collections.abc import Iterator
 
+import pytest
+
+from rhumb.cache.tables import Table
 from rhumb.ir.route import HostOfRoute, RouteConfiguration, VirtualHost
 from rhumb.model.proxy import Role
 from rhumb.snapshot.build import World
 from rhumb.snapshot.view import Capabilities, View
-from rhumb.testing.world import resources, service, world
+from rhumb.testing.ads import views_of
+from rhumb.testing.world import following, resources, service, world
 from rhumb.translate.proxy import Part, parts, translate
 from rhumb.translate.proxy import resources as translated
 from rhumb.xds.types import XdsType
 
 ONE, TWO = service("one", "10.0.0.1", namespace="a"), service("two", "10.0.0.2", namespace="b")
+ROUTES = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: one, namespace: a}
+spec: {hosts: [one], http: [{timeout: %ds, route: [{destination: {host: one}}]}]}
+"""
 
 
 def mesh(*objects: str) -> World:
@@ -102,3 +112,22 @@ data:
     for vhds in (True, False):
         assert not any(host.counts_attempts for host in hosts(found, "a", vhds=vhds))
     assert "one" in domains(found, "a")["one"]
+    _, at_home = parts(found, view("a"), XdsType.VHDS)
+    assert names(found, at_home) == {"80/one.a.svc.cluster.local:80"}
+
+
+@pytest.mark.parametrize("vhds", [True, False])
+def test_routes_that_change_are_other_ones_at_home_too(vhds: bool) -> None:
+    who, kind = view("a", vhds=vhds), XdsType.VHDS if vhds else XdsType.RDS
+    first = mesh(ROUTES % 1)
+    views = views_of(first)
+    before = versions(views.table(who, kind))
+    second = following(first, resources(ROUTES % 2))
+    after = versions(views.following(second, {who}, second.impact).table(who, kind))
+    assert after == versions(views_of(second).table(who, kind))
+    assert after.keys() == before.keys()
+    assert after != before
+
+
+def versions(table: Table) -> dict[str, str]:
+    return {name: entry.version for name, entry in table.entries.items()}
