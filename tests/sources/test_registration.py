@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.sources.workloads import ENTRY, GROUP, REVIEWS, VM, machine, reviews
 
 from rhumb.base.errors import RhumbError
 from rhumb.model.kinds.table import NETWORKING
@@ -15,23 +16,7 @@ from rhumb.sources.store import ConfigStore
 from rhumb.testing import world
 from rhumb.testing.clock import FakeClock
 
-GROUP = """
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: {name: vms}
-spec:
-  metadata: {labels: {app: ratings, from: group}}
-  template: {serviceAccount: ratings, network: net1, labels: {from: template, kept: "yes"}, ports: {http: 8080}}
-"""
 PROBE = "  probe: {httpGet: {port: 8080}}\n"
-ENTRY = """
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: reviews-1}
-spec: {address: 10.0.0.2, labels: {app: reviews}, serviceAccount: reviews}
-"""
-VM = Key(NETWORKING, "WorkloadEntry", "default", "vms-10-0-0-9")
-REVIEWS = Key(NETWORKING, "WorkloadEntry", "default", "reviews-1")
 
 
 class Desk:
@@ -69,16 +54,6 @@ class Desk:
         assert found is not None
         conditions = found.status.get("conditions")
         return conditions[0] if isinstance(conditions, list) else None
-
-
-def machine(account: str = "ratings", role: Role = Role.SIDECAR, **metadata: str) -> Proxy:
-    said = {"AUTO_REGISTER_GROUP": "vms", "SERVICE_ACCOUNT": account, **metadata}
-    return world.proxy(role=role, metadata=said, labels={"version": "v1"})
-
-
-def reviews(account: str = "reviews") -> Proxy:
-    said = {"WORKLOAD_ENTRY": "reviews-1", "SERVICE_ACCOUNT": account}
-    return world.proxy(address="10.0.0.2", name="reviews-1", role=Role.AGENT, metadata=said)
 
 
 @pytest.fixture
@@ -156,11 +131,11 @@ def test_a_clock_that_is_set_takes_nobody_s_time(desk: Desk) -> None:
 
 def test_another_account_or_an_unknown_group_is_refused(desk: Desk) -> None:
     with pytest.raises(RhumbError, match='for service account ratings, not "thief"'):
-        desk.desk.connected(machine("thief"))
+        desk.desk.connected(machine(account="thief"))
     with pytest.raises(RhumbError, match="no WorkloadGroup default/nowhere"):
         desk.desk.connected(machine(AUTO_REGISTER_GROUP="nowhere"))
     assert desk.get(VM) is None
-    desk.desk.disconnected(machine("thief"))
+    desk.desk.disconnected(machine(account="thief"))
 
 
 def test_entries_follow_their_group(desk: Desk) -> None:

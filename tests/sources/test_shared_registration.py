@@ -8,41 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.sources.workloads import ENTRY, GROUP, REVIEWS, VM, machine, reviews
 
 from rhumb.base.tasks import Nursery
-from rhumb.model.kinds.table import NETWORKING
-from rhumb.model.proxy import Proxy, Role
+from rhumb.model.proxy import Role
 from rhumb.model.resource import Changes, Key
 from rhumb.sources.registration import GRACE, Registration
 from rhumb.sources.store import ConfigStore
 from rhumb.testing import world
 from rhumb.testing.clock import FakeClock
-
-FILES = """
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: {name: vms}
-spec:
-  metadata: {labels: {app: ratings}}
-  template: {serviceAccount: ratings, ports: {http: 8080}}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: reviews-1}
-spec: {address: 10.0.0.2, labels: {app: reviews}, serviceAccount: reviews}
-"""
-VM = Key(NETWORKING, "WorkloadEntry", "default", "vms-10-0-0-9")
-REVIEWS = Key(NETWORKING, "WorkloadEntry", "default", "reviews-1")
-
-
-def machine(role: Role = Role.SIDECAR) -> Proxy:
-    said = {"AUTO_REGISTER_GROUP": "vms", "SERVICE_ACCOUNT": "ratings"}
-    return world.proxy(role=role, metadata=said, labels={"version": "v1"})
-
-
-def reviews() -> Proxy:
-    said = {"WORKLOAD_ENTRY": "reviews-1", "SERVICE_ACCOUNT": "reviews"}
-    return world.proxy(address="10.0.0.2", name="reviews-1", role=Role.AGENT, metadata=said)
 
 
 class Plane:
@@ -50,7 +24,7 @@ class Plane:
 
     def __init__(self, directory: Path, clock: FakeClock) -> None:
         self.store = ConfigStore()
-        self.store.apply("files", world.resources(FILES))
+        self.store.apply("files", world.resources(GROUP, ENTRY))
         self.desk = Registration(self.store, directory, clock)
         self.desk.load()
 
