@@ -156,6 +156,13 @@ def counted(up: Running, name: str) -> float:
     return up.plane.metrics.registry.get_sample_value(name) or 0.0
 
 
+async def fill(envoy: FakeEnvoy, up: Running) -> None:
+    """Let a client have everything from a control plane, and leave it."""
+    async with connecting(envoy, up.ports.xds) as link:
+        await link.wait(is_complete)
+        await settled(up, link, envoy)
+
+
 @pytest.mark.parametrize("apart", [True, False])
 def test_who_moves_with_its_versions_gets_nothing_again(
     files: Files, tmp_path: Path, apart: bool
@@ -163,9 +170,7 @@ def test_who_moves_with_its_versions_gets_nothing_again(
     async def scenario() -> None:
         envoy = client(apart=apart)
         async with two(files, tmp_path / "state") as (one, other):
-            async with connecting(envoy, one.ports.xds) as link:
-                await link.wait(is_complete)
-                await settled(one, link, envoy)
+            await fill(envoy, one)
             before = texts(envoy)
             assert bool(before[VHDS]) is apart
             for up in (other, one, other):
@@ -194,9 +199,7 @@ def test_who_moves_with_full_states_gets_nothing_again(files: Files, tmp_path: P
     async def scenario() -> None:
         envoy = client(delta=False)
         async with two(files, tmp_path / "state") as (one, other):
-            async with connecting(envoy, one.ports.xds) as link:
-                await link.wait(is_complete)
-                await settled(one, link, envoy)
+            await fill(envoy, one)
             before = texts(envoy)
             envoy.responses.clear()
             for up in (other, one, other):
@@ -222,9 +225,7 @@ def test_who_moves_while_something_changes_gets_that(
     async def scenario() -> None:
         envoy = client(apart=apart)
         async with two(files, tmp_path / "state") as (one, other):
-            async with connecting(envoy, one.ports.xds) as link:
-                await link.wait(is_complete)
-                await settled(one, link, envoy)
+            await fill(envoy, one)
             envoy.responses.clear()
             files.write("b", "someone")
             async with connecting(envoy, other.ports.xds) as link:

@@ -174,6 +174,7 @@ async def _is_as_new(client: Client, plane: Plane, turn: int) -> None:
     await until(lambda: client.state == wanted)
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("victim", [0, 1])
 def test_one_that_is_killed_in_a_push_leaves_its_proxies_to_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: int
