@@ -1,5 +1,6 @@
 """The pages of port 15014: read-only looks at what is known and what is served."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Protocol
@@ -22,7 +23,7 @@ from rhumb.base.errors import RhumbError
 from rhumb.base.ready import Ready
 from rhumb.cache.encoded import Encoded
 from rhumb.cache.left_out import of_tables
-from rhumb.model.finding import Finding
+from rhumb.model.finding import Finding, Level
 from rhumb.model.kinds.table import NETWORKING
 from rhumb.model.proxy import Role
 from rhumb.model.resource import ResourceSet
@@ -168,10 +169,11 @@ class Pages:
         routes = len(plane.store.resources.of(NETWORKING, "VirtualService"))
         yield "pilot_virt_services", "VirtualServices in force.", {}, routes
         yield from self._conditions.gauges(plane.world, plane.ads.served)
-        for level in ("error", "warning", "info"):
-            count = sum(f.level == level for f in self._findings())
+        levels = Counter(finding.level for finding in self._findings())
+        for level in Level:
+            count = levels[level]
             yield "rhumb_findings", "What is wrong with the configuration.", {"level": level}, count
-        errors = sum(f.level == "error" for f in self._findings())
+        errors = levels[Level.ERROR]
         yield "pilot_total_rejected_configs", "Resources that are not in force.", {}, errors
 
     def memory(self) -> Memory:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from rhumb.cache.encoded import Entry
 from rhumb.cache.tables import Table
 from rhumb.cache.views import Failure
 from rhumb.ir.origin import Origin
@@ -20,11 +21,20 @@ def of_failure(failure: Failure) -> Finding:
 def of_tables(tables: Iterable[Table]) -> tuple[Finding, ...]:
     """Return what to tell of patches that resources in force go without, each patch once."""
     found: dict[Origin, Finding] = {}
+    short: dict[Table, tuple[Entry, ...]] = {}
+    """Of pieces, which many tables have: what goes without something."""
     for table in tables:
-        for entry in table.entries.values():
-            for left in entry.left_out:
-                if left.origin not in found:
-                    found[left.origin] = _finding(left.origin, table.type, entry.name, left.reason)
+        for piece in table.pieces or (table,):
+            if piece not in short:
+                short[piece] = tuple(e for e in piece.entries.values() if e.left_out)
+            for entry in short[piece]:
+                if table.entries.get(entry.name) is not entry:
+                    continue  # a later piece hides it
+                for left in entry.left_out:
+                    if left.origin not in found:
+                        found[left.origin] = _finding(
+                            left.origin, table.type, entry.name, left.reason
+                        )
     return tuple(found[at] for at in sorted(found))
 
 
