@@ -12,7 +12,7 @@ from rhumb.translate.news import EVERYTHING, News
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.recall import OfServices
 from rhumb.translate.routes.home import HomeHosts
-from rhumb.translate.routes.virtual_hosts import HostTable
+from rhumb.translate.routes.host_table import HostTable
 
 
 class Routed(msgspec.Struct, frozen=True, eq=False):

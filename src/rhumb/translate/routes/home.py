@@ -12,8 +12,8 @@ from rhumb.ir.route import VirtualHost
 from rhumb.model.service import Service
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.routes import domains
+from rhumb.translate.routes.host_table import Claims, HostTable
 from rhumb.translate.routes.ownership import http_ports
-from rhumb.translate.routes.virtual_hosts import Claims, HostTable
 
 
 class HomeHost(msgspec.Struct, frozen=True, eq=False):
@@ -44,7 +44,7 @@ def home_hosts(
     less than the whole table tells.
     """
     claims = table.claims
-    if claims is None or not port:
+    if claims is None:
         return None
     if claims is known.claims:
         return _followed(seen, table, known)

@@ -13,7 +13,8 @@ from rhumb.translate import names
 from rhumb.translate.news import EVERYTHING, News
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.routes.catch_all import catch_all_host
-from rhumb.translate.routes.virtual_hosts import NO_HOSTS, HostTable, host_table
+from rhumb.translate.routes.host_table import NO_HOSTS, HostTable
+from rhumb.translate.routes.virtual_hosts import host_table
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
 

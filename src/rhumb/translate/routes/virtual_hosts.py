@@ -10,13 +10,13 @@ import msgspec
 
 from rhumb.base import hosts
 from rhumb.ir.route import Route, VirtualHost
-from rhumb.model.resource import Key
 from rhumb.model.service import Service
 from rhumb.snapshot.snapshot import EgressListener, Routing
 from rhumb.translate.news import EVERYTHING, News
 from rhumb.translate.perspective import Perspective
 from rhumb.translate.routes import domains
 from rhumb.translate.routes.actions import Setting, default_route
+from rhumb.translate.routes.host_table import NO_HOSTS, Claims, HostTable, Made, Maker, Placed
 from rhumb.translate.routes.matching import MESH
 from rhumb.translate.routes.ownership import (
     Services,
@@ -32,23 +32,6 @@ from rhumb.translate.routes.rules import routes as rule_routes
 HTTP_PORT = 80
 """Hosts that no registry knows get virtual hosts on this port alone."""
 
-Maker = Key | tuple[str, int]
-"""What has routes: a VirtualService, or a service's port that none mentions."""
-Placed = tuple[VirtualHost, Maker]
-
-
-class _Made(msgspec.Struct, frozen=True, eq=False):
-    """Routes, and what they were made of."""
-
-    routes: tuple[Route, ...]
-    source: Routing | Service
-    asked: frozenset[str]
-    """Hosts of the services that were looked at."""
-    number: int = 0
-    """Port of the service."""
-    delegates: bool = False
-    """Rules of other VirtualServices are among them."""
-
 
 class _Group(msgspec.Struct, frozen=True, eq=False):
     """Virtual hosts that share their routes."""
@@ -57,66 +40,6 @@ class _Group(msgspec.Struct, frozen=True, eq=False):
     hosts: tuple[str, ...]
     services: tuple[Service, ...]
     maker: Maker
-
-
-class HostTable:
-    """The virtual hosts of one egress listener on one port (0: all its ports), sorted by name."""
-
-    def __init__(
-        self,
-        listener: EgressListener,
-        services: tuple[Service, ...],
-        made: Mapping[Maker, _Made],
-        placed: Iterable[Placed],
-        claims: "Claims | None" = None,
-        *,
-        is_of_another: bool = False,
-    ) -> None:
-        self.listener = listener
-        self.services = services
-        """All that the view sees."""
-        self.made = made
-        self.placed = tuple(placed)
-        """Each virtual host with what its routes are of."""
-        self.hosts = tuple(host for host, _ in self.placed)
-        self.claims = claims
-        """None where some domain was wanted twice."""
-        self.is_of_another = is_of_another
-        """It was made for another namespace, which has other short names."""
-        self._by_domain: dict[str, VirtualHost] | None = None
-        self._by_name: dict[str, VirtualHost] | None = None
-
-    def for_another(self) -> "HostTable":
-        """Return the table as one to begin with for another namespace."""
-        found = self.listener, self.services, self.made, self.placed
-        return HostTable(*found, is_of_another=True)
-
-    @property
-    def by_name(self) -> Mapping[str, VirtualHost]:
-        """Return the virtual hosts by name."""
-        if self._by_name is None:
-            self._by_name = {host.name: host for host in self.hosts}
-        return self._by_name
-
-    @property
-    def by_domain(self) -> Mapping[str, VirtualHost]:
-        """Return the virtual hosts by each of their domains."""
-        if self._by_domain is None:
-            self._by_domain = {domain: host for host in self.hosts for domain in host.domains}
-        return self._by_domain
-
-
-class Claims(msgspec.Struct, frozen=True, eq=False):
-    """Who has which domains, while nobody wants those of another."""
-
-    services: Mapping[str, Service]
-    """Those that the listener serves, by host name."""
-    routed: frozenset[str]
-    """Hosts of VirtualServices."""
-    domains: frozenset[str]
-
-
-NO_HOSTS = HostTable(EgressListener(), (), {}, ())
 
 
 def host_table(
@@ -147,7 +70,7 @@ class _Builder:
         self._before = before
         self._news = news
         self._asked: set[str] = set()
-        self._made: dict[Maker, _Made] = {}
+        self._made: dict[Maker, Made] = {}
         self._known: Mapping[str, VirtualHost] = {}
         self._claimed: list[str] = []
         self._is_disputed = False
@@ -190,7 +113,7 @@ class _Builder:
             self._asked.clear()
             made = rule_routes(self._setting, routing, gateway=MESH)
             delegates = any(rule.delegate is not None for rule in routing.spec.http)
-            found = _Made(made, routing, frozenset(self._asked), delegates=delegates)
+            found = Made(made, routing, frozenset(self._asked), delegates=delegates)
         self._made[maker] = found
         return found.routes
 
@@ -199,11 +122,11 @@ class _Builder:
         found = self._kept(maker, service)
         if found is None:
             route = default_route(self._setting, service, number)
-            found = _Made((route,), service, frozenset({service.hostname}), number)
+            found = Made((route,), service, frozenset({service.hostname}), number)
         self._made[maker] = found
         return maker
 
-    def _kept(self, maker: Maker, source: Routing | Service) -> _Made | None:
+    def _kept(self, maker: Maker, source: Routing | Service) -> Made | None:
         """Return earlier routes if all that they were made of is as it was."""
         found = self._before.made.get(maker)
         if found is None or found.source is not source:
