@@ -3,6 +3,7 @@
 from rhumb.ads.conditions import Conditions
 from rhumb.model.proxy import Proxy
 from rhumb.snapshot.build import World
+from rhumb.snapshot.view import View
 from rhumb.testing.world import following, resources, world
 
 SERVICES = """
@@ -53,12 +54,12 @@ NAMES = (
 
 def counted(found: World, conditions: Conditions | None = None) -> dict[str, float]:
     addresses = (("10.0.0.1", {"app": "a"}), ("10.0.0.2", {"app": "client"}))
-    served = [
+    served = frozenset(
         found.view(
             Proxy.parse(f"sidecar~{at}~x.default~default.svc.cluster.local", {"LABELS": labels})
         )
         for at, labels in addresses
-    ]
+    )
     gauges = (conditions or Conditions()).gauges(found, served)
     assert all(text and not labels for _, text, labels, _ in gauges)
     return {name: value for name, _, _, value in gauges}
@@ -126,5 +127,16 @@ def test_one_world_is_counted_once() -> None:
     conditions = Conditions()
     found = world(resources(SERVICES % ("a", 1, "http", 80, 8080)))
     counted(found, conditions)
-    assert conditions.gauges(found, ()) is conditions.gauges(found, ())
+    nobody = frozenset[View]()
+    assert conditions.gauges(found, nobody) is conditions.gauges(found, nobody)
     assert counted(following(found, resources(WORKLOAD)), conditions)["pilot_eds_no_instances"] == 0
+
+
+def test_who_connects_later_is_counted_too() -> None:
+    texts = [SERVICES % (name, at, "http", 80, 8080) for at, name in enumerate("ab", 1)]
+    conditions = Conditions()
+    found = world(resources(*texts, WORKLOAD))
+    assert ("pilot_conflict_inbound_listener", 0) in {
+        (name, value) for name, _, _, value in conditions.gauges(found, frozenset())
+    }
+    assert counted(found, conditions)["pilot_conflict_inbound_listener"] == 1

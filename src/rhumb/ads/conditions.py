@@ -15,16 +15,17 @@ Gauge = tuple[str, str, dict[str, str], float]
 
 
 class Conditions:
-    """Counts anew only when the world is another one than at the last scrape."""
+    """Counts anew only when the world, or who is served, is another one than at the last scrape."""
 
     def __init__(self) -> None:
-        self._version = -1
+        self._counted: tuple[int, frozenset[View]] | None = None
         self._gauges: tuple[Gauge, ...] = ()
 
-    def gauges(self, world: World, served: Iterable[View]) -> tuple[Gauge, ...]:
+    def gauges(self, world: World, served: frozenset[View]) -> tuple[Gauge, ...]:
         """Return (name, help, labels, value) of each condition, for the proxies that are served."""
-        if world.version != self._version:
-            self._version, self._gauges = world.version, tuple(_gauges(world, served))
+        asked = world.version, served
+        if asked != self._counted:
+            self._counted, self._gauges = asked, tuple(_gauges(world, served))
         return self._gauges
 
 
