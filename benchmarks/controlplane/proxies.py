@@ -21,6 +21,7 @@ from envoy.service.discovery.v3.discovery_pb2 import (
 )
 from google.protobuf.json_format import ParseDict
 
+from benchmarks.controlplane.certificates import Certificates, Credentials
 from benchmarks.controlplane.mesh import Mesh
 
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
@@ -33,7 +34,9 @@ Call = Any
 _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_receive_message_length", -1),
+    ("grpc.http2.bdp_probe", 0),
 )
+"""Each proxy has a connection of its own; Envoy sends no bandwidth probes."""
 
 
 def node(mesh: Mesh, number: int, *, vhds: bool = True) -> Node:
@@ -130,8 +133,9 @@ class Proxy:
         who: Node,
         names: Names,
         brings: Holding,
+        credentials: Credentials | None = None,
     ) -> None:
-        """Take who it is, and what it holds."""
+        """Take who it is, what it holds, and how it proves itself; None: by nothing, without TLS."""
         self.ready = asyncio.Event()
         """It holds its whole configuration."""
         self.heard: Callable[[bytes], None] = lambda _raw: None
@@ -145,6 +149,7 @@ class Proxy:
         self._asked: dict[str, set[str]] = {}
         self._waiting = {CDS, LDS} if not brings.versions else set()
         self._brings = brings
+        self._credentials = credentials
 
     @property
     def holding(self) -> Holding:
@@ -164,7 +169,7 @@ class Proxy:
                 raise
 
     async def _talk(self) -> None:
-        async with grpc.aio.insecure_channel(self._target, options=_OPTIONS) as channel:
+        async with _channel(self._target, self._credentials) as channel:
             method = channel.stream_stream(METHOD, _raw, _raw)
             call = method()
             await self._subscribe(call, CDS, (), self._node)
@@ -227,11 +232,15 @@ async def connected(
     *,
     at_once: int = 50,
     brings: Sequence[Holding] = (),
+    certificates: Certificates | None = None,
 ) -> AsyncIterator[list[Proxy]]:
     """Hold the streams of many proxies, all with their whole configuration, while the block runs."""
     names = Names()
     earlier = brings or [NEWCOMER] * len(nodes)
-    proxies = [Proxy(target, who, names, has) for who, has in zip(nodes, earlier, strict=True)]
+    proxies = [
+        Proxy(target, who, names, has, certificates.of(who) if certificates else None)
+        for who, has in zip(nodes, earlier, strict=True)
+    ]
     starting = asyncio.Semaphore(at_once)
     async with asyncio.TaskGroup() as group:
         tasks = []
@@ -279,7 +288,7 @@ async def raw_streams(target: str, nodes: Sequence[Node], first: int) -> AsyncIt
     ack = DeltaDiscoveryRequest(type_url=CDS, response_nonce="1").SerializeToString()
 
     async def hold(who: Node) -> None:
-        async with grpc.aio.insecure_channel(target, options=_OPTIONS) as channel:
+        async with _channel(target) as channel:
             call = channel.stream_stream(METHOD, _raw, _raw)()
             await call.write(DeltaDiscoveryRequest(type_url=CDS, node=who).SerializeToString())
             count = 0
@@ -297,6 +306,12 @@ async def raw_streams(target: str, nodes: Sequence[Node], first: int) -> AsyncIt
         finally:
             for task in tasks:
                 task.cancel()
+
+
+def _channel(target: str, credentials: Credentials | None = None) -> grpc.aio.Channel:
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options=_OPTIONS)
+    return grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
 
 
 def _raw(data: bytes) -> bytes:

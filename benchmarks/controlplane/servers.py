@@ -18,11 +18,22 @@ from benchmarks import processes
 class Server:
     """A process and what it uses."""
 
-    def __init__(self, process: "subprocess.Popen[str]", target: str, monitoring: str = "") -> None:
+    def __init__(
+        self,
+        process: "subprocess.Popen[str]",
+        target: str,
+        monitoring: str = "",
+        secure: str = "",
+        ca: Path = Path(),
+    ) -> None:
         self.process = process
         self.target = target
         self.monitoring = monitoring
         """Base of the URLs of debug pages."""
+        self.secure = secure
+        """The TLS door."""
+        self.ca = ca
+        """Where its CA keeps its state."""
 
     @property
     def cpu_ms(self) -> float:
@@ -66,7 +77,11 @@ def control_plane(config: Path, state: Path, *options: str, xds_port: int = 0) -
     try:
         found = _ports(process, text)
         yield Server(
-            process, f"127.0.0.1:{found['xds']}", f"http://127.0.0.1:{found['monitoring']}"
+            process,
+            f"127.0.0.1:{found['xds']}",
+            f"http://127.0.0.1:{found['monitoring']}",
+            f"127.0.0.1:{found['secure']}",
+            state / "ca",
         )
     finally:
         _end(process)
@@ -96,7 +111,7 @@ def _ports(process: "subprocess.Popen[str]", log: Path) -> dict[str, int]:
             with suppress(msgspec.DecodeError):
                 said = msgspec.json.decode(line)
                 if said.get("msg") == "ready":
-                    return {name: int(said[name]) for name in ("xds", "monitoring")}
+                    return {name: int(said[name]) for name in ("xds", "monitoring", "secure")}
         if process.poll() is not None:
             break
         time.sleep(0.05)

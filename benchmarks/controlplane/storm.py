@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from envoy.config.core.v3.base_pb2 import Node
 
+from benchmarks.controlplane.certificates import Certificates
 from benchmarks.controlplane.changes import change, quiet
 from benchmarks.controlplane.mesh import Mesh, replace
 from benchmarks.controlplane.proxies import NEWCOMER, Holding, Names, Proxy, connected
@@ -39,11 +40,12 @@ class _Stream(msgspec.Struct):
 class Fleet:
     """Proxies each of which can lose its stream and come back with what it holds."""
 
-    def __init__(self, target: str, nodes: list[Node], group: asyncio.TaskGroup) -> None:
-        self._target, self._nodes, self._group = target, nodes, group
+    def __init__(self, server: Server, nodes: list[Node], group: asyncio.TaskGroup) -> None:
+        self._server, self._nodes, self._group = server, nodes, group
         self._names = Names()
+        self._certificates = Certificates(server.ca)
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self.proxies: list[Proxy] = [Proxy(target, node, self._names, NEWCOMER) for node in nodes]
+        self.proxies = [self._proxy(number, NEWCOMER) for number in range(len(nodes))]
         self.returned = 0
 
     def start(self) -> None:
@@ -63,8 +65,15 @@ class Fleet:
         await asyncio.wait([task])
         held = self.proxies[number].holding
         self.returned += 1
-        self.proxies[number] = Proxy(self._target, self._nodes[number], self._names, held)
+        self.proxies[number] = self._proxy(number, held)
         self._tasks[number] = self._group.create_task(self.proxies[number].run())
+
+    def _proxy(self, number: int, held: Holding) -> Proxy:
+        """Return a proxy; half of them come through the TLS door."""
+        who, server = self._nodes[number], self._server
+        if number % 2:
+            return Proxy(server.target, who, self._names, held)
+        return Proxy(server.secure, who, self._names, held, self._certificates.of(who))
 
     def end(self) -> None:
         """Disconnect everybody."""
@@ -148,7 +157,7 @@ async def rage(
 ) -> tuple[list[Versions], int]:
     """Return what each proxy holds once all is quiet again, and how many streams were cut."""
     async with asyncio.TaskGroup() as group:
-        fleet = Fleet(server.target, nodes, group)
+        fleet = Fleet(server, nodes, group)
         fleet.start()
         try:
             await fleet.ready()

@@ -13,6 +13,7 @@ from envoy.config.core.v3.base_pb2 import Node
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
 from benchmarks.controlplane import servers, storm
+from benchmarks.controlplane.certificates import Certificates
 from benchmarks.controlplane.changes import change, quiet
 from benchmarks.controlplane.mesh import Mesh, replace
 from benchmarks.controlplane.proxies import (
@@ -46,6 +47,9 @@ def run(
     with _site(Mesh(services=50)) as (mesh, config, state):
         with servers.control_plane(config, state) as server:
             rows += asyncio.run(_idle(mesh, server, proxies))
+        with servers.control_plane(config, state) as server:
+            rows += asyncio.run(_secured(mesh, config, server, proxies))
+        with servers.control_plane(config, state) as server:
             rows += asyncio.run(_churn(mesh, config, server, proxies, churn_s))
             rows += asyncio.run(_misfits(mesh, config, server, proxies))
         rows += _killed(mesh, config, state, kills, chance)
@@ -101,6 +105,35 @@ async def _idle(mesh: Mesh, server: Server, count: int) -> list[Row]:
         ),
         Row(what="sent to one that returns", value=sent / count, unit="B"),
     ]
+
+
+async def _secured(mesh: Mesh, config: Path, server: Server, count: int) -> list[Row]:
+    """What proxies cost that come through the TLS door, as agents and their Envoys do."""
+    nodes = [node(mesh, n) for n in range(count)]
+    certificates = Certificates(server.ca)
+    async with connected(server.target, nodes) as proxies:
+        plain = await _cpu(mesh, config, server, proxies, "plain")
+    async with connected(server.secure, nodes, certificates=certificates) as proxies:
+        secured = await _cpu(mesh, config, server, proxies, "secured")
+        memory = server.rss_mib
+        async with connected(server.secure, nodes, certificates=certificates) as more:
+            await quiet(more)
+            each = (server.rss_mib - memory) * 1024 / count
+    return [
+        Row(what="an idle proxy behind TLS", value=each, unit="KiB"),
+        Row(what="a route edit behind TLS", value=secured, unit="ms CPU", peer="plain",
+            ratio=secured / max(plain, 1.0)),
+    ]  # fmt: skip
+
+
+async def _cpu(
+    mesh: Mesh, config: Path, server: Server, proxies: Sequence[Proxy], word: str
+) -> float:
+    """Return what a route edit takes for all of them together."""
+    await _edits(mesh, config, proxies, f"{word}-first")
+    before = server.cpu_ms
+    took = await _edits(mesh, config, proxies, word)
+    return (server.cpu_ms - before) / (len(took) // len(proxies))
 
 
 async def _bare(count: int, responses: int, size: int) -> float:
