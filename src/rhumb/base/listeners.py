@@ -12,10 +12,11 @@ def port_taken(address: str, port: int, reason: str, option: str = "") -> RhumbE
 
     `option` chooses another port; "" where there is none.
     """
-    holder = holder_of(port)
-    who = f"{holder} listens there" if holder else reason
+    where = f"cannot listen on {address}:{port}"
     other = f", or choose another port with {option}" if option else ""
-    return RhumbError(f"cannot listen on {address}:{port}: {who}", hint=f"stop it{other}")
+    if holder := holder_of(port):
+        return RhumbError(f"{where}: {holder} listens there", hint=f"stop it{other}")
+    return RhumbError(f"{where}: {reason}", hint=f"use an address of this machine{other}")
 
 
 def holder_of(port: int) -> str:

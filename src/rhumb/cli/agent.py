@@ -16,6 +16,7 @@ from rhumb.base import logs
 from rhumb.base.errors import RhumbError
 from rhumb.base.garbage import collect_here
 from rhumb.base.tasks import Nursery
+from rhumb.cli import parameters
 from rhumb.identity.trust import TrustBundle
 from rhumb.model.proxy import Interception, Role
 
@@ -24,7 +25,13 @@ from rhumb.model.proxy import Interception, Role
     epilog="Example: rhumb agent --control-plane 10.0.0.2:15012 --roots root.pem "
     "--join-token token --namespace shop --service-account cart"
 )
-@click.option("--control-plane", required=True, help="HOST:PORT of its secure port.")
+@click.option(
+    "--control-plane",
+    required=True,
+    metavar="HOST:PORT",
+    type=parameters.host_port,
+    help="Its secure port.",
+)
 @click.option(
     "--roots",
     required=True,
@@ -40,7 +47,9 @@ from rhumb.model.proxy import Interception, Role
 @click.option("--service-account", default="default", show_default=True)
 @click.option("--name", default="", help="Name of this instance; the host's name unless given.")
 @click.option("--workload", default="", help="Name in metrics; that of the instance unless given.")
-@click.option("--address", required=True, help="Address by which others reach this workload.")
+@click.option(
+    "--address", required=True, type=parameters.address, help="By which others reach this workload."
+)
 @click.option("--label", "labels", multiple=True, help="NAME=VALUE; may be repeated.")
 @click.option("--group", default="", help="WorkloadGroup to register with.")
 @click.option("--gateway", is_flag=True, help="Be a gateway instead of a sidecar.")

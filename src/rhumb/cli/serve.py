@@ -15,6 +15,8 @@ from rhumb.base.errors import RhumbError
 from rhumb.base.garbage import collect_here
 from rhumb.base.tasks import Nursery
 from rhumb.ca.settings import SERVING_NAMES, CaSettings
+from rhumb.cli import parameters
+from rhumb.cli.parameters import PORT, PORT_OR_NONE
 from rhumb.identity.trust import TrustDomains
 
 
@@ -48,20 +50,45 @@ from rhumb.identity.trust import TrustDomains
 )
 @click.option("--address", default="0.0.0.0", show_default=True, help="Of the secure port.")  # noqa: S104 - as Settings.address
 @click.option("--local-address", default="127.0.0.1", show_default=True, help="Of the other ports.")
-@click.option("--secure-port", default=15012, show_default=True, help="xDS and CA over TLS.")
+@click.option(
+    "--secure-port",
+    default=15012,
+    type=PORT,
+    metavar="PORT",
+    show_default=True,
+    help="xDS and CA over TLS.",
+)
 @click.option(
     "--xds-port",
     default=15010,
+    type=PORT_OR_NONE,
+    metavar="PORT",
     show_default=True,
     help="Plaintext xDS for this machine; 0: a free port, -1: none.",
 )
-@click.option("--monitoring-port", default=15014, show_default=True, help="Metrics and debug.")
+@click.option(
+    "--monitoring-port",
+    default=15014,
+    type=PORT,
+    metavar="PORT",
+    show_default=True,
+    help="Metrics and debug.",
+)
 @click.option("--serving-name", multiple=True, help="Further DNS names of the control plane.")
-@click.option("--serving-address", multiple=True, help="Further IP addresses of it.")
+@click.option(
+    "--serving-address", multiple=True, type=parameters.address, help="Further IP addresses of it."
+)
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
-@click.option("--log-level", default="info", show_default=True)
+@click.option(
+    "--log-level",
+    metavar="LEVEL",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="debug, info, warning or error.",
+)
 def command(
     config: tuple[Path, ...],
     state: Path | None,
