@@ -26,6 +26,7 @@ class Seen:
         self._groups: dict[str, Groups] = {}
         self._chosen: dict[str, tuple[Service, ...]] = {}
         self._in_domain: dict[str, tuple[Service, ...]] | None = None
+        self._named: dict[str, dict[str, None]] | None = None
         self._take(by_host, by_host)
         self._sorted = tuple(self._public[host][0] for host in sorted(self._public))
 
@@ -77,6 +78,8 @@ class Seen:
         return self._in_domain
 
     def _choose(self, viewer: str) -> tuple[Service, ...]:
+        if viewer != NOBODY and viewer not in self._hosts_of:
+            return self.chosen(NOBODY)
         own = [choose(group, viewer) for group in self._of_others(viewer).values()]
         if viewer != NOBODY:
             public = [choose(group, NOBODY) for group in self._of_others(NOBODY).values()]
@@ -85,11 +88,24 @@ class Seen:
         return tuple(sorted((*self._sorted, *own), key=_hostname)) if own else self._sorted
 
     def _of_others(self, viewer: str) -> dict[str, tuple[Service, ...]]:
+        hosts = self._hosts_of.get("*", {}) | self._hosts_of.get(viewer, {})
         return {
             host: seen
-            for host, group in self._others.items()
-            if (seen := tuple(s for s in group if self._exported(s, viewer)))
+            for host in hosts
+            if (seen := tuple(s for s in self._others[host] if self._exported(s, viewer)))
         }
+
+    @property
+    def _hosts_of(self) -> Mapping[str, dict[str, None]]:
+        """Return the hosts of others by whom they may concern: namespaces they are in or exported to, "*": all."""
+        if self._named is None:
+            self._named = {}
+            for host, group in self._others.items():
+                for service in group:
+                    for to in (".", *(service.export_to or self._default)):
+                        namespace = service.namespace if to == "." else to
+                        self._named.setdefault(namespace, {})[host] = None
+        return self._named
 
     def _exported(self, service: Service, viewer: str) -> bool:
         return exported(service.export_to, self._default, service.namespace, viewer)
