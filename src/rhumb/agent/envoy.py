@@ -244,20 +244,29 @@ class Envoy:
 
     async def _spawn(self) -> None:
         name = self._settings.name
-        writing, reader = await process.read_lines(lambda line: pass_on(line, name))
         try:
-            argv = command(self._settings, self._binary)
-            started = self._begin(argv, stdout=self._access_log, stderr=writing)
-        except RhumbError as error:
+            writing, reader = await process.read_lines(lambda line: pass_on(line, name))
+            try:
+                argv = command(self._settings, self._binary)
+                started = self._begin(argv, stdout=self._access_log, stderr=writing)
+            finally:
+                os.close(writing)
+        except (OSError, RhumbError) as error:
             _log.error("Envoy did not start: %s", error, extra={"workload": name})
             self._events.put_nowait(supervise.Failed(str(error)))
             return
-        finally:
-            os.close(writing)
         self._process = started
-        (self._settings.directory / PID).write_text(f"{started.pid}\n")
+        self._note(started.pid)
         self._events.put_nowait(supervise.Started())
         self._nursery.start("exit", self._watch(started, reader, self._clock.monotonic()))
+
+    def _note(self, pid: int) -> None:
+        """Leave its id to an agent that comes after this one was killed."""
+        try:
+            (self._settings.directory / PID).write_text(f"{pid}\n")
+        except OSError as error:
+            extra = {"workload": self._settings.name, "error": error}
+            _log.warning("the process id of Envoy is not kept", extra=extra)
 
     async def _watch(
         self, started: subprocess.Popen[bytes], reader: process.LineReader, since: float

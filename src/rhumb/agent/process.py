@@ -53,14 +53,21 @@ def launcher(enter: netns.Enter) -> Launch:
 
 async def wait_exit(process: subprocess.Popen[bytes]) -> int:
     """Wait until the process has ended and return its code, negative for a signal."""
-    if hasattr(os, "pidfd_open"):
-        try:
-            handle = os.pidfd_open(process.pid)
-        except ProcessLookupError:
-            return process.wait()
-        await _readable(handle)
-        return process.wait()
-    return await asyncio.to_thread(process.wait)
+    handle = _handle(process.pid)
+    if handle is None:
+        return await asyncio.to_thread(process.wait)
+    await _readable(handle)
+    return process.wait()
+
+
+def _handle(pid: int) -> int | None:
+    """Return a descriptor that tells of the end; None where there is none to be had, for whatever reason."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # gone already, too many open files, a sandbox
+        return None
 
 
 async def _readable(handle: int) -> None:
