@@ -120,7 +120,7 @@ class TlsFront:
     def listen(self, host: str, port: int) -> int:
         """Start accepting and return the port; OSError when the address is taken."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.create_server((host, port), family=family, backlog=1024)
+        listening = socket.create_server((host, port), family=family, backlog=4096)
         listening.setblocking(False)
         task = self._nursery.start(f"accept {host}", self._accept(listening))
         # Not in the task: one that is cancelled before its first step runs no line of it.
