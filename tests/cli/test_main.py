@@ -63,6 +63,15 @@ def test_what_is_missing_is_2_with_a_hint(tmp_path: Path) -> None:
     )
 
 
+def test_a_mesh_of_another_file_is_not_taken_for_it(tmp_path: Path) -> None:
+    done = run("status", "-f", "nothing.yaml", home=tmp_path)
+    assert done.returncode == Exit.FAILED
+    assert done.stderr == (
+        "error: no mesh of nothing.yaml runs\n"
+        "hint: start it with `rhumb up -f nothing.yaml`, or correct the path\n"
+    )
+
+
 def test_where_no_state_can_be_kept_it_says_so(tmp_path: Path) -> None:
     occupied = tmp_path / "file"
     occupied.touch()

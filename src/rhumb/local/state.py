@@ -137,10 +137,16 @@ def running() -> list[State]:
 def find(file: Path | None) -> State:
     """Return the mesh a command means: the file's, else the one that runs.
 
-    Raises RhumbError when none or several run.
+    Raises RhumbError when none or several run. One that has ended may still be asked for, by its file.
     """
     if file is not None:
-        return of(file)
+        named = of(file)
+        if not named.directory.exists():
+            raise RhumbError(
+                f"no mesh of {file} runs",
+                hint=f"start it with `rhumb up -f {file}`, or correct the path",
+            )
+        return named
     here = of(Path("rhumb.yaml"))
     if here.pid is not None:
         return here
