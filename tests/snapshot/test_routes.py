@@ -1,12 +1,17 @@
 """VirtualServices: full names, order, delegates."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from rhumb.model.codec import parse
 from rhumb.model.kinds.virtual_service import Destination
 from rhumb.model.proxy import Role
-from rhumb.model.resource import Changes, ResourceSet
+from rhumb.model.resource import Changes, Resource, ResourceSet
 from rhumb.snapshot.build import World, build, empty
+from rhumb.snapshot.routes import Routes
 from rhumb.snapshot.snapshot import Routing
 from rhumb.snapshot.view import View
+from rhumb.testing.world import resources
 
 
 def world(yaml: str) -> World:
@@ -81,6 +86,35 @@ def test_private_goes_before_exported_before_public_and_the_oldest_first() -> No
         "public-old",
         "public-young",
     ]
+
+
+RULES = [
+    rule
+    for name in ("one", "two")
+    for namespace, created in (("a", "2001"), ("b", "2002"))
+    for export_to in ("", '"*"', '"."', '"~"', "a", "a, b", '".", z')
+    for rule in resources(virtual_service(name, namespace, export_to, f"{created}-01-01T00:00:00Z"))
+]
+"""Some of one name and namespace."""
+
+
+@given(
+    st.lists(st.sampled_from(RULES)),
+    st.lists(st.sampled_from(RULES)),
+    st.sampled_from([("*",), (".",), ("b",), (".", "*")]),
+)
+def test_each_namespace_sees_what_is_exported_to_it_however_it_came(
+    first: list[Resource], second: list[Resource], default: tuple[str, ...]
+) -> None:
+    routes = Routes("cluster.local", default)
+    for changed in (first, second):
+        routes = routes.updated({r.key: r for r in changed})
+        known = sorted(routes.all(), key=lambda r: r.resource.age_key)
+        public = routes.of_mesh("")
+        for viewer in ("", "a", "b", "z"):
+            found = routes.of_mesh(viewer)
+            assert found == routes.ranked(known, viewer)
+            assert found is public or found != public
 
 
 def test_gateways_ask_by_full_name_and_see_what_is_exported_to_them() -> None:

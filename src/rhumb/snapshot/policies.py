@@ -11,7 +11,7 @@ from rhumb.model.resource import Key, Resource
 from rhumb.model.service import Service
 from rhumb.registry.workloads import pairs, selects
 from rhumb.snapshot.snapshot import Policy
-from rhumb.snapshot.visible import exported, is_public
+from rhumb.snapshot.visible import exported, is_public, named
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -60,11 +60,8 @@ class NamespaceRules:
         self.exported = HostTable(r for r in made if r not in private)
         self.private = HostTable(private)
         self.names = frozenset(
-            to
-            for r in made
-            for to in r.export_to or default
-            if to not in ("*", ".", "~", namespace)
-        )
+            to for r in made for to in named(r.export_to, default, namespace)
+        ).difference(("*", "~", namespace))
         """Other namespaces that are named as those that may see something."""
         is_plain = not private and all(
             is_public(r.export_to, default) and not r.selector and not hosts.is_wildcard(r.host)

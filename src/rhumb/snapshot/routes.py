@@ -8,7 +8,7 @@ from rhumb.model.resource import Key, Resource
 from rhumb.snapshot import names
 from rhumb.snapshot.seen import NOBODY
 from rhumb.snapshot.snapshot import Routing
-from rhumb.snapshot.visible import exported, is_public, level
+from rhumb.snapshot.visible import exported, is_public, level, named
 
 
 class Routes:
@@ -29,8 +29,8 @@ class Routes:
         """The namespaces for whose clients there are rules, of those that have any."""
         self._told: frozenset[str] = frozenset()
         """All of them."""
-        self._narrow: dict[str, tuple[Routing, ...]] = {}
-        """What not everybody may see, by gateway, as far as that was asked."""
+        self._narrow: dict[str, dict[str, list[Routing]]] = {}
+        """What not everybody may see, by gateway and namespace, as far as that was asked."""
         self._seen: dict[tuple[str, str], tuple[Routing, ...]] = {}
         """What was asked of this very index: (gateway, viewer)."""
 
@@ -95,21 +95,24 @@ class Routes:
         """
         found = self._seen.get((gateway, viewer))
         if found is None:
-            if viewer != NOBODY and not any(
-                self._visible(r, viewer) for r in self._others(gateway)
-            ):
-                found = self.of_gateway(gateway, NOBODY)
-            else:
+            if viewer == NOBODY:
                 found = self.ranked(self._by_gateway.get(gateway, ()), viewer)
+            else:
+                public = self.of_gateway(gateway, NOBODY)
+                own = self.ranked(self._of_some(gateway).get(viewer, ()), viewer)
+                found = own + public if own else public
             self._seen[gateway, viewer] = found
         return found
 
-    def _others(self, gateway: str) -> tuple[Routing, ...]:
+    def _of_some(self, gateway: str) -> Mapping[str, Sequence[Routing]]:
         found = self._narrow.get(gateway)
         if found is None:
-            bound = self._by_gateway.get(gateway, ())
-            found = tuple(r for r in bound if not is_public(r.spec.export_to, self._default))
-            self._narrow[gateway] = found
+            found = self._narrow[gateway] = {}
+            for routing in self._by_gateway.get(gateway, ()):
+                said, home = routing.spec.export_to, routing.resource.meta.namespace
+                if not is_public(said, self._default):
+                    for namespace in named(said, self._default, home):
+                        found.setdefault(namespace, []).append(routing)
         return found
 
     def ranked(self, routing: Iterable[Routing], viewer: str) -> tuple[Routing, ...]:

@@ -4,7 +4,7 @@ import bisect
 from collections.abc import Iterable, Mapping, Sequence
 
 from rhumb.model.service import Registry, Service
-from rhumb.snapshot.visible import exported, is_public
+from rhumb.snapshot.visible import exported, is_public, named
 
 NOBODY = ""
 """A namespace without objects, to which nothing is exported by name: it sees what is public."""
@@ -102,8 +102,8 @@ class Seen:
             self._named = {}
             for host, group in self._others.items():
                 for service in group:
-                    for to in (".", *(service.export_to or self._default)):
-                        namespace = service.namespace if to == "." else to
+                    home = service.namespace
+                    for namespace in (home, *named(service.export_to, self._default, home)):
                         self._named.setdefault(namespace, {})[host] = None
         return self._named
 

@@ -1,6 +1,6 @@
 """Who may see an object: exportTo."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def exported(export_to: Sequence[str], default: Sequence[str], home: str, viewer: str) -> bool:
@@ -14,6 +14,11 @@ def exported(export_to: Sequence[str], default: Sequence[str], home: str, viewer
     if "~" in said:
         return False
     return any(to == viewer or (to == "." and home == viewer) for to in said)
+
+
+def named(export_to: Sequence[str], default: Sequence[str], home: str) -> Iterable[str]:
+    """Return the namespaces that exportTo speaks of, each once; "*" and "~" stay as they are."""
+    return dict.fromkeys(home if to == "." else to for to in export_to or default)
 
 
 def is_public(export_to: Sequence[str], default: Sequence[str]) -> bool:
