@@ -15,6 +15,7 @@ from rhumb.agent.dns_names import Host
 from rhumb.agent.node import metadata
 from rhumb.agent.settings import SidecarSettings, Start, Stats
 from rhumb.base import backoff
+from rhumb.base.errors import RhumbError
 from rhumb.model.proxy import Role
 from rhumb.protos import nds_pb2, pcds_pb2
 from rhumb.protos.startup_pb2 import Startup
@@ -69,6 +70,13 @@ class ControlStream:
                     "stream to the control plane ended: %s",
                     error.details(),
                     extra={"workload": self._settings.name, "code": error.code().name},
+                )
+            except (RhumbError, OSError) as error:
+                # Roots that are none, or that the disk does not take: the next stream tells them anew.
+                _log.error(
+                    "what the control plane told cannot be taken, asking again: %s",
+                    error,
+                    extra={"workload": self._settings.name},
                 )
             finally:
                 self.connected = False
