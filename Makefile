@@ -48,7 +48,8 @@ docs: $(VENV)/dev.stamp ## Regenerate the pages that are made from code
 	$(BIN)/python tools/compatibility.py
 
 lock: ## Resolve the lock files anew (needs uv)
-	python3 tools/lock.py
+	@command -v uv >/dev/null || { echo "error: uv is not installed; hint: pip install uv" >&2; exit 1; }
+	$(PYTHON) tools/lock.py
 
 clean: ## Remove what the build made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
