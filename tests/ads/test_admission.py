@@ -109,6 +109,16 @@ def test_there_is_room_until_the_limit_and_again_when_somebody_has_left() -> Non
     assert room.admits(three)
 
 
+def test_what_follows_a_response_that_is_on_its_way_does_not_wait_for_it() -> None:
+    room = Room[Client](limit=100)
+    clusters, other = Client("waits for endpoints"), Client("other", 1)
+    assert room.admits(clusters)
+    room.enter(clusters, 1000)
+    assert not room.admits(other)
+    assert room.admits(clusters)
+    assert not room.admits(other)
+
+
 def test_whoever_came_first_is_called_first() -> None:
     room = Room[Client](limit=100)
     big, late, early = Client("big"), Client("late", 2), Client("early", 1)

@@ -114,10 +114,13 @@ class Room(Generic[Who]):
         return self._used
 
     def admits(self, who: Who) -> bool:
-        """Tell whether it may send now; if not, it is woken when it may."""
+        """Tell whether it may send now; if not, it is woken when it may.
+
+        What follows a response that is on its way may go: Envoy answers for clusters when it has their endpoints.
+        """
         is_next = who in self._called or not self._waiting
         self._called.discard(who)
-        if is_next and self._used < self._limit:
+        if who in self._under_way or (is_next and self._used < self._limit):
             return True
         if who not in self._waiting:
             self._waiting.add(who)
