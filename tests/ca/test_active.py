@@ -1,3 +1,4 @@
+import asyncio
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,9 +8,12 @@ import pytest
 from rhumb.base.errors import RhumbError
 from rhumb.ca.active import CertificateAuthority
 from rhumb.ca.authority import Authority, make_root
+from rhumb.ca.bundle import keep_current
 from rhumb.ca.rotation import Phase
 from rhumb.ca.settings import CaSettings
+from rhumb.ca.tokens import TokenBook
 from rhumb.identity.trust import TrustBundle
+from rhumb.testing.clock import FakeClock
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -139,3 +143,28 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(RhumbError, match=f"{tmp_path}: No locks available") as error:
         _opened(tmp_path)
     assert "must have locks" in error.value.hint
+
+
+def test_a_disk_that_only_reads_does_not_end_who_keeps_it_current(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ca, clock = _opened(tmp_path), FakeClock(NOW)
+    tokens = TokenBook(ca.store.tokens)
+    tokens.create(namespace="shop", service_account="cart", now=NOW)
+
+    async def wait(_: float) -> None:
+        if clock.now() > NOW + DAY:
+            raise asyncio.CancelledError
+        clock.advance(DAY / 2)
+
+    def refused(path: Path, **_: object) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    async def scenario() -> None:
+        with pytest.raises(asyncio.CancelledError):
+            await keep_current(ca, tokens, clock, wait=wait)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refused)
+        asyncio.run(scenario())
+    assert "expired join tokens not removed" in caplog.text

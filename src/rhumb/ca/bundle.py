@@ -1,12 +1,15 @@
 """Keeps the CA current and tells everyone the trusted roots."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from rhumb.base.clock import Clock
 from rhumb.ca.active import CertificateAuthority
 from rhumb.ca.tokens import TokenBook
 from rhumb.identity.trust import TrustBundle
+
+_log = logging.getLogger(__name__)
 
 
 async def keep_current(
@@ -24,7 +27,10 @@ async def keep_current(
         await wait(authority.settings.check_interval.total_seconds())
         now = clock.now()
         authority.refresh(now)
-        tokens.prune(now)
+        try:
+            tokens.prune(now)
+        except OSError as error:
+            _log.error("expired join tokens not removed", extra={"error": error})
 
 
 def bundle_pems(bundle: TrustBundle) -> list[str]:
