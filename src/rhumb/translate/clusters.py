@@ -53,8 +53,7 @@ def common(
 
     The catch-alls come under the name "", and only with all hosts.
     """
-    by_sni = view.role is Role.ROUTER and _passes_by_sni(snapshot, view)
-    make = functools.partial(_of_host, snapshot, view, by_sni=by_sni)
+    make = functools.partial(_of_host, snapshot, view, by_sni=passes_by_sni(snapshot, view))
     yield from by_host(snapshot, view, hosts, make, recall)
     if hosts is None:
         yield "", tuple(catch_alls(snapshot, view))
@@ -71,11 +70,12 @@ def _of_host(
     return found.values()
 
 
-def endpoint_names(snapshot: Snapshot, view: View, service: Service) -> Iterator[str]:
+def endpoint_names(
+    snapshot: Snapshot, view: View, service: Service, *, by_sni: bool
+) -> Iterator[str]:
     """Yield the names of those of a service's clusters that ask for endpoints (EDS)."""
     if service.external_name or _discovery(view, service, Effective()) is not ir.Discovery.EDS:
         return
-    by_sni = view.role is Role.ROUTER and _passes_by_sni(snapshot, view)
     found = snapshot.policy(view, service)
     rule = found.spec if found else None
     for port in service.ports:
@@ -237,7 +237,8 @@ def _origins(
     return tuple(cited)
 
 
-def _passes_by_sni(snapshot: Snapshot, view: View) -> bool:
+def passes_by_sni(snapshot: Snapshot, view: View) -> bool:
+    """Tell whether a view is a gateway that has each cluster under the name that AUTO_PASSTHROUGH asks for too."""
     return any(
         server.tls is not None and server.tls.mode is ServerTlsMode.AUTO_PASSTHROUGH
         for gateway in snapshot.gateways(view)

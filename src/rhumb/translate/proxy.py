@@ -197,11 +197,15 @@ def _common_secrets(seen: Perspective) -> Iterator[Secret]:
 
 
 def _endpoints(snapshot: Snapshot, view: View, hosts: Names, recall: Recall) -> MadeUnits:
-    return by_host(snapshot, view, hosts, functools.partial(_of_service, snapshot, view), recall)
+    by_sni = clusters.passes_by_sni(snapshot, view)
+    make = functools.partial(_of_service, snapshot, view, by_sni=by_sni)
+    return by_host(snapshot, view, hosts, make, recall)
 
 
-def _of_service(snapshot: Snapshot, view: View, service: Service) -> Iterator[LoadAssignment]:
-    for name in clusters.endpoint_names(snapshot, view, service):
+def _of_service(
+    snapshot: Snapshot, view: View, service: Service, *, by_sni: bool
+) -> Iterator[LoadAssignment]:
+    for name in clusters.endpoint_names(snapshot, view, service, by_sni=by_sni):
         yield endpoints.assignment(snapshot, view, name)
 
 
