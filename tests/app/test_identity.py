@@ -8,14 +8,13 @@ from typing import Any, cast
 
 import grpc
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from rhumb.base.clock import SystemClock
 from rhumb.ca.authority import make_root
-from rhumb.ca.sign import Names, sign
+from rhumb.ca.sign import Names
 from rhumb.identity.spiffe import SpiffeId
 from rhumb.testing.ads_client import AdsClient, Certificate, connecting
+from rhumb.testing.ca import signed
 from rhumb.testing.control_plane import Running, running, settings
 from rhumb.testing.fake_envoy import CDS, FakeEnvoy
 
@@ -23,20 +22,10 @@ CLIENT = SpiffeId("cluster.local", "default", "client")
 
 
 def certificate(up: Running, identity: SpiffeId = CLIENT, *, foreign: bool = False) -> Certificate:
-    now = SystemClock().now()
-    signer = (
-        make_root(organization="cluster.local", now=now, life=timedelta(days=1))
-        if foreign
-        else up.plane.authority.signing
-    )
-    key = ec.generate_private_key(ec.SECP256R1())
-    leaf = sign(signer, key.public_key(), Names.of(identity), now=now, life=timedelta(hours=1))
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return Certificate(up.plane.authority.bundle.pem.encode(), pem, leaf.pem.encode())
+    ca, now = up.plane.authority, SystemClock().now()
+    other = make_root(organization="cluster.local", now=now, life=timedelta(days=1))
+    key, chain = signed(other if foreign else ca.signing, Names.of(identity))
+    return Certificate(ca.bundle.pem.encode(), key, chain)
 
 
 def _empty(directory: Path) -> Path:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from envoy.config.core.v3 import health_check_pb2 as core
 from envoy.config.endpoint.v3 import endpoint_pb2 as endpoint
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
@@ -17,11 +15,12 @@ from tests.app.files import replace
 
 from rhumb.base.clock import SystemClock
 from rhumb.ca.authority import make_root
-from rhumb.ca.sign import Names, sign
+from rhumb.ca.sign import Names
 from rhumb.identity.authenticate import UnauthenticatedError
 from rhumb.identity.spiffe import SpiffeId
 from rhumb.model.resource import Key
 from rhumb.testing.ads_client import AdsClient, Certificate, connecting
+from rhumb.testing.ca import signed
 from rhumb.testing.control_plane import Running, running, settings
 from rhumb.testing.fake_envoy import (
     APART,
@@ -295,12 +294,9 @@ def test_versions_are_the_same_everywhere(files: Files, tmp_path: Path, apart: b
 
 def certificate(up: Running) -> Certificate:
     """Return a workload's certificate that a control plane signed."""
-    now, ca = SystemClock().now(), up.plane.authority
-    key = ec.generate_private_key(ec.SECP256R1())
+    ca = up.plane.authority
     names = Names.of(SpiffeId("cluster.local", "default", "client"))
-    leaf = sign(ca.signing, key.public_key(), names, now=now, life=timedelta(hours=1))
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return Certificate(ca.bundle.pem.encode(), secret, leaf.pem.encode())
+    return Certificate(ca.bundle.pem.encode(), *signed(ca.signing, names))
 
 
 async def move_with_certificate(one: Running, other: Running) -> None:

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from rhumb.base import tls_transport
 from rhumb.base.clock import SystemClock
 from rhumb.base.tls_transport import TlsTransport, accept
 from rhumb.ca.authority import make_root
-from rhumb.ca.sign import Names, sign
+from rhumb.ca.sign import Names
+from rhumb.testing.ca import signed
 
 MANY = 3 << 20
 PATIENCE_S = 20.0
@@ -66,12 +65,8 @@ class Contexts:
     def __init__(self, folder: Path) -> None:
         now = SystemClock().now()
         root = make_root(organization="x", now=now, life=timedelta(days=1))
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = Names(dns_names=("front",), addresses=())
-        leaf = sign(root, key.public_key(), names, now=now, life=timedelta(hours=1))
-        secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         pem = folder / "server.pem"
-        pem.write_bytes(secret + leaf.pem.encode())
+        pem.write_bytes(b"".join(signed(root, Names(dns_names=("front",), addresses=()))))
         self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.server.load_cert_chain(pem)
         self.client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

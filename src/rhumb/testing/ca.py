@@ -1,19 +1,24 @@
-"""A running CA on an ephemeral port, as the control plane serves it."""
+"""A running CA on an ephemeral port, as the control plane serves it, and certificates without asking it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import grpc
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from prometheus_client.registry import CollectorRegistry
 
-from rhumb.base.clock import Clock
+from rhumb.base.clock import Clock, SystemClock
 from rhumb.base.tls_front import TlsFront
 from rhumb.ca.active import CertificateAuthority
+from rhumb.ca.authority import Authority
 from rhumb.ca.metrics import CaMetrics
 from rhumb.ca.server import CertificateService, tls_front
 from rhumb.ca.settings import CaSettings
+from rhumb.ca.sign import Names, sign
 from rhumb.ca.tokens import TokenBook
 
 
@@ -50,3 +55,11 @@ async def running_ca(settings: CaSettings | Path, clock: Clock) -> AsyncIterator
         front.stop_accepting()
         await server.stop(None)
         await front.close()
+
+
+def signed(authority: Authority, names: Names) -> tuple[bytes, bytes]:
+    """Return a new key and a certificate for it, good for an hour; both PEM."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), SystemClock().now()
+    leaf = sign(authority, key.public_key(), names, now=now, life=timedelta(hours=1))
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return secret, leaf.pem.encode()
