@@ -26,10 +26,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What the proxy said it can do, from its node metadata."""
 
     file_sds: bool = False
-    own_resolver: bool = False
-    """Its bootstrap says whom it asks for names."""
     """Our agent: `default` and `ROOTCA` are files below the proxy's working directory
     (./sds/default.json, ./sds/rootca.json). Otherwise Istio's: the static cluster sds-grpc."""
+    own_resolver: bool = False
+    """Its bootstrap says whom it asks for names."""
     stats_access_logger: bool = False
     """Emit istio_* metrics through envoy.access_loggers.stats (our agent joins the labels)."""
     vhds: bool = False
