@@ -1,4 +1,5 @@
 import asyncio
+import shutil
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -119,6 +120,20 @@ def test_a_full_disk_leaves_what_is_in_force(
     assert before.roots[0] in ca.bundle
     ca.refresh(NOW + DAY)
     assert _phase(ca) is Phase.SIGNING
+
+
+def test_a_directory_that_is_gone_leaves_what_is_in_force(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ca = _opened(tmp_path / "ca")
+    before = ca.bundle
+    shutil.rmtree(tmp_path / "ca")
+    ca.refresh(NOW + DAY)
+    assert ca.bundle == before
+    assert f"the CA in {tmp_path}/ca is gone" in str([vars(found) for found in caplog.records])
+    with pytest.raises(RhumbError, match="is gone") as error:
+        ca.note_issued(ca.signing, NOW + 9 * DAY)
+    assert "restore it" in error.value.hint
 
 
 def test_a_damaged_state_is_not_overwritten(tmp_path: Path) -> None:

@@ -155,7 +155,10 @@ class CertificateAuthority:
     def _read(self) -> Rotation:
         state = self._store.read()
         if state is None:
-            raise RhumbError(f"no CA in {self._settings.directory}", hint="make one: rhumb ca init")
+            raise RhumbError(
+                f"the CA in {self._settings.directory} is gone",
+                hint="restore it from a backup: nobody would trust a new one",
+            )
         return state
 
     def _keep(self, authority: Authority, state: Rotation) -> Rotation:
