@@ -33,6 +33,8 @@ ROUNDS = 5
 CLIENTS = 12
 KINDS = (CDS, EDS, LDS, RDS, VHDS)
 ACK_TIMEOUT_S = 5.0
+ROOM_BYTES = 5000
+"""Of first responses that may be on their way: new clients wait for each other."""
 
 
 def _refused(nack: Nack) -> None:
@@ -115,6 +117,7 @@ class Client:
         while True:
             stream.is_awake = self.is_asleep = False
             while (response := self.plane.ads._next(stream)) is not None:
+                self.plane.ads._newcomers.sends(stream, len(response))
                 self.down.append(response)
                 yield
             self.is_asleep = True
@@ -128,7 +131,7 @@ class Storm:
     def __init__(self, seed: int, folder: Path) -> None:
         self.chance = random.Random(seed)
         self.clock = FakeClock()
-        self.plane = ControlPlane(settings(folder, folder), self.clock)
+        self.plane = ControlPlane(settings(folder, folder, first_bytes=ROOM_BYTES), self.clock)
         self.plane.store.subscribe(self.plane._changed)
         self.clients: list[Client] = []
         self._encoded = Encoded(spell)
@@ -163,15 +166,16 @@ class Storm:
         """Push what waits, and let everybody say and hear everything; no time passes."""
         while self.plane._pending or self.plane._moving:
             self._push()
-        for client in self.clients:
-            for _ in range(3000):
-                if not client.is_busy:
-                    break
+        for _ in range(3000):
+            busy = [client for client in self.clients if client.is_busy]
+            if not busy:
+                return
+            for client in busy:
                 client.hear()
                 self.plane.ads._newcomers._work()
                 client.speak()
                 client.listen()
-            assert not client.is_busy, client.envoy.responses[-6:]
+        raise AssertionError([c.envoy.responses[-6:] for c in self.clients if c.is_busy])
 
     def check(self) -> None:
         """Compare what every Envoy has with what a newcomer to the last files would be given."""
