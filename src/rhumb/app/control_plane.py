@@ -95,7 +95,7 @@ class ControlPlane:
         self._pending: set[Key] = set()
         """Objects to look at: what came and went in one lane may have been pushed by the other meanwhile."""
         self._moving: set[Key] = set()
-        """Of endpoints alone: they do not wait for what is larger."""
+        """Of endpoints alone: they overtake what is larger and not out yet."""
         self._told: tuple[Finding, ...] = ()
 
     # --- the way of a change -------------------------------------------------------------
