@@ -150,7 +150,8 @@ class TlsFront:
                 secure = await accept(connection, self._context(), caller)
         except (OSError, RhumbError) as error:
             connection.close()
-            _log.info("TLS handshake failed", extra={"address": address, "error": error})
+            reason = str(error) or f"not done within {HANDSHAKE_TIMEOUT_S:g} s"
+            _log.info("TLS handshake failed", extra={"address": address, "error": reason})
             return
         async with _closing(caller) as ends:
             name = str(Path(self._directory.name) / f"c{next(self._numbers)}")

@@ -14,8 +14,8 @@ _RECORD = 16 << 10
 """The most that TLS sends at once (RFC 8446, 5.1)."""
 _HIGH, _LOW = 64 << 10, 16 << 10
 """Unsent bytes at which writing is paused, and goes on."""
-_GOODBYE_S = 5.0
-"""How long the far end has to say that it has heard of the end."""
+_GOODBYE_S = 30.0
+"""How long the far end has to take what is unsent, and to say that it has heard of the end."""
 
 _AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -83,6 +83,7 @@ class TlsTransport(asyncio.Transport):
         """Send what is unsent, and then the end."""
         if not self._is_closing:
             self._is_closing = True
+            self._goodbye = self._loop.call_later(_GOODBYE_S, self._lose, None)
             if not self._unsent:
                 self._say_goodbye()
 
@@ -143,7 +144,6 @@ class TlsTransport(asyncio.Transport):
         except _AGAIN:
             # Sent. What still comes is read, or the kernel would reset the connection, and with it what is on its way.
             self.resume_reading()
-            self._goodbye = self._loop.call_later(_GOODBYE_S, self._lose, None)
         except (OSError, ValueError):
             self._lose(None)
         else:
