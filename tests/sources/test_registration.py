@@ -204,9 +204,7 @@ def test_why_is_told_of_the_sick_alone(desk: Desk, caplog: pytest.LogCaptureFixt
     assert told == [("workload is unhealthy", "HTTP 500"), ("workload is healthy", None)]
 
 
-@pytest.mark.parametrize(
-    "proxy", [machine(WORKLOAD_ENTRY="/../../up"), machine(NETWORK="/../../up")]
-)
+@pytest.mark.parametrize("proxy", [reviews(name="/../../up"), machine(NETWORK="/../../up")])
 def test_what_a_workload_calls_itself_is_no_path(desk: Desk, proxy: Proxy) -> None:
     desk.desk.connected(proxy)
     desk.desk.health(proxy, healthy=False, reason="x")
@@ -215,3 +213,22 @@ def test_what_a_workload_calls_itself_is_no_path(desk: Desk, proxy: Proxy) -> No
     desk.start()
     (key,) = desk.desk._records.by_key
     assert key.name.endswith("/../../up")
+
+
+def test_a_machine_of_another_group_takes_no_name(tmp_path: Path) -> None:
+    other = GROUP.replace("name: vms", "name: vms-10").replace("ratings", "thieves")
+    desk = Desk(tmp_path, f"{GROUP}---{other}")
+    desk.desk.connected(machine())
+    said = {"AUTO_REGISTER_GROUP": "vms-10", "SERVICE_ACCOUNT": "thieves"}
+    with pytest.raises(RhumbError, match=r"vms-10-0-0-9.default is a machine of WorkloadGroup"):
+        desk.desk.connected(world.proxy(address="0.0.9", metadata=said))
+    thief = world.proxy(address="10.6.6.6", metadata=said | {"WORKLOAD_ENTRY": VM.name})
+    desk.desk.connected(thief)
+    desk.desk.health(thief, healthy=False, reason="ha")
+    found = desk.get(VM)
+    assert found is not None
+    assert isinstance(found.spec, WorkloadEntry)
+    assert (found.spec.address, found.status) == ("10.0.0.9", {})
+    desk.desk.disconnected(thief)
+    desk.pass_time(GRACE * 2)
+    assert desk.get(VM) is not None

@@ -28,6 +28,6 @@ def machine(role: Role = Role.SIDECAR, *, account: str = "ratings", **metadata: 
     return world.proxy(role=role, metadata=said, labels={"version": "v1"})
 
 
-def reviews(account: str = "reviews") -> Proxy:
-    said = {"WORKLOAD_ENTRY": "reviews-1", "SERVICE_ACCOUNT": account}
+def reviews(account: str = "reviews", *, name: str = REVIEWS.name) -> Proxy:
+    said = {"WORKLOAD_ENTRY": name, "SERVICE_ACCOUNT": account}
     return world.proxy(address="10.0.0.2", name="reviews-1", role=Role.AGENT, metadata=said)

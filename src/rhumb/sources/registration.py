@@ -73,10 +73,11 @@ class Registration:
         if key is None:
             return
         group = _group_of(proxy)
+        known = self._records.by_key.get(key)
         if group:
             self._check_group(proxy, group)
+            _check_holder(key, known, group)
         self._streams[key] = self._streams.get(key, 0) + 1
-        known = self._records.by_key.get(key)
         if known is None and not group:
             return
         if known is None:
@@ -260,15 +261,13 @@ class Registration:
             self._store.set_status(key, _status(record))
 
     def _key_of(self, proxy: Proxy) -> Key | None:
-        entry = str(proxy.metadata.get(ENTRY) or "")
         group = _group_of(proxy)
-        if entry:
-            return _key(proxy.namespace, entry)
         if group and proxy.role in (Role.SIDECAR, Role.AGENT):
             address = re.sub(r"[^a-zA-Z0-9]", "-", proxy.addresses[0])
             network = f"-{proxy.network}" if proxy.network else ""
             return _key(proxy.namespace, f"{group}-{address}{network}"[:253])
-        return None
+        entry = str(proxy.metadata.get(ENTRY) or "")
+        return _key(proxy.namespace, entry) if entry else None
 
 
 def _key(namespace: str, name: str) -> Key:
@@ -281,6 +280,15 @@ def _named(key: Key) -> str:
 
 def _group_of(proxy: Proxy) -> str:
     return str(proxy.metadata.get(GROUP) or "")
+
+
+def _check_holder(key: Key, known: Record | None, group: str) -> None:
+    if known is not None and known.group not in ("", group):
+        raise RhumbError(
+            f"{_named(key)} is a machine of WorkloadGroup {key.namespace}/{known.group}, "
+            f"not of {key.namespace}/{group}",
+            hint="give the groups names of which none is the beginning of another",
+        )
 
 
 def _met(record: Record, proxy: Proxy) -> Record:
