@@ -128,6 +128,19 @@ def test_a_namespace_is_apart_as_long_as_there_are_rules_for_its_clients() -> No
     assert (is_public(after, "c"), is_public(after, "d")) == (True, False)
 
 
+def test_another_name_of_a_service_sets_its_namespace_apart() -> None:
+    alias = """
+apiVersion: v1
+kind: Service
+metadata: {name: alias, namespace: b}
+spec: {type: ExternalName, externalName: %s}
+"""
+    found = mesh(alias % "one.a.svc.cluster.local")
+    assert not is_public(found, "b")
+    assert is_public(found, "a")
+    assert is_public(mesh(alias % "elsewhere.example.com"), "b")
+
+
 def test_a_sidecar_sets_its_namespace_apart() -> None:
     sidecar = """
 apiVersion: networking.istio.io/v1

@@ -127,8 +127,8 @@ class World:
         """Return the common view without its namespace where that makes no difference to what it sees.
 
         It makes one through exportTo, through rules that a namespace has for the services of others or
-        that are for it alone, through its Sidecars, and where a route is for its clients. The short
-        names of its own services are not looked at.
+        that are for it alone, through its Sidecars, where a route is for its clients, and through other
+        names of services (ExternalName). The short names of its own services are not looked at.
         """
         common = self.common(view)
         found = self._public.get(common)
@@ -157,8 +157,13 @@ class World:
         ):
             return common
         nobodys = self.nobodys(common)
+        scope = self.scope(common)
         # What a Sidecar lets in is never the same for two namespaces: "./*" means each one's own.
-        return nobodys if self.scope(nobodys) is self.scope(common) else common
+        if self.scope(nobodys) is not scope:
+            return common
+        # By short names of ExternalName services, listeners tell apart TLS that is for others.
+        has_aliases = any(s.external_name in scope.by_host for s in scope.at_home(common))
+        return common if has_aliases else nobodys
 
     def scope(self, view: View) -> Scope:
         """Return what the view may see; the very same value while nothing in it may have changed."""

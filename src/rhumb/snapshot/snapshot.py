@@ -129,6 +129,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Return the visible service with this host name."""
         return self.by_host.get(hostname)
 
+    def at_home(self, view: View) -> tuple[Service, ...]:
+        """Return what a namespace calls by short names, of the scope of those who see what is public."""
+        return self.in_domain.get(f"{view.namespace}.svc.{view.domain}", ())
+
 
 class Mtls(msgspec.Struct, frozen=True):
     """The effective server-side mode of one workload port, and the PeerAuthentication that decided (None: default)."""

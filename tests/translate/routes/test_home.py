@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from rhumb.cache.tables import Table
+from rhumb.ir.listener import Listener
 from rhumb.ir.route import HostOfRoute, RouteConfiguration, VirtualHost
 from rhumb.model.proxy import Role
 from rhumb.snapshot.build import World
@@ -97,6 +98,33 @@ spec: {type: ExternalName, externalName: one.a.svc.cluster.local}
     for vhds in (True, False):
         assert "alias" in domains(found, "b", vhds=vhds)["one"]
         assert "alias" not in domains(found, "a", vhds=vhds)["one"]
+
+
+def test_other_names_tell_tls_apart_at_home_too() -> None:
+    external = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: secure, namespace: c}
+spec:
+  hosts: [secure.example.com]
+  addresses: [10.0.1.0/24]
+  ports: [{number: 443, name: tls, protocol: TLS}]
+  resolution: DNS
+---
+apiVersion: v1
+kind: Service
+metadata: {name: alias, namespace: b}
+spec: {type: ExternalName, externalName: secure.example.com}
+"""
+    found = mesh(external)
+
+    def server_names(namespace: str) -> set[str]:
+        listeners = translated(found, view(namespace), XdsType.LDS)
+        chains = [c for each in listeners if isinstance(each, Listener) for c in each.chains]
+        return {name for chain in chains for name in chain.match.server_names}
+
+    assert server_names("b") == {*server_names("a"), "alias"}
+    assert "alias.b" in server_names("a")
 
 
 def test_what_the_mesh_says_of_headers_counts_at_home() -> None:

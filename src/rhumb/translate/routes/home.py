@@ -49,8 +49,7 @@ def home_hosts(
     if claims is known.claims:
         return _followed(seen, table, known)
     found: dict[str, HomeHost] = {}
-    home = f"{seen.view.namespace}.svc.{seen.view.domain}"
-    for service in seen.scope.in_domain.get(home, ()):
+    for service in seen.scope.at_home(seen.view):
         for served in http_ports(service, port):
             name = f"{service.hostname}:{served.number}"
             public = table.by_name.get(name)
