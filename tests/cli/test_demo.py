@@ -1,4 +1,4 @@
-"""`rhumb demo` where the sample runs already."""
+"""`rhumb demo` where the sample runs already, or does not start."""
 
 import subprocess
 import sys
@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from tests.cli.test_main import run
 
+from rhumb.base.errors import RhumbError
+from rhumb.cli import demo
 from rhumb.cli.printer import Exit
-from rhumb.local import state
+from rhumb.local import state, up
 
 SAMPLE = Path(__file__).resolve().parents[2] / "samples" / "bookinfo" / "rhumb.yaml"
 
@@ -31,3 +33,29 @@ def test_a_mesh_that_it_did_not_start_is_not_ended(
             assert mesh.pid == host.pid
         finally:
             host.kill()
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_mesh_that_is_not_ready_is_left_to_be_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: bool
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    ended = list[state.State]()
+    monkeypatch.setattr(up, "down", ended.append)
+    mesh = state.of(SAMPLE)
+    mesh.make()
+    argv = [sys.executable, "-c", "input()", str(mesh.directory)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE) as host:
+
+        def fails(*_: object, **__: object) -> None:
+            if runs:
+                (mesh.directory / state.PID).write_text(f"{host.pid}\n")
+            raise RhumbError("the mesh is not ready in time")
+
+        monkeypatch.setattr(demo, "start", fails)
+        try:
+            with pytest.raises(RhumbError, match="not ready"):
+                demo.command.main([], standalone_mode=False)
+        finally:
+            host.kill()
+    assert len(ended) == (0 if runs else 1)

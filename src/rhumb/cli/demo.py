@@ -64,6 +64,11 @@ def command(checks: bool, quiet: bool, capture: str) -> None:
         ends = "Ctrl-C ends the demo" if ours else "Ctrl-C leaves the mesh running"
         click.echo(f"in another terminal: rhumb ps, rhumb status, rhumb logs; {ends}\n")
         _watch(found, page, quiet=quiet)
+    except RhumbError:
+        if ours and found.pid is not None:
+            ours = False  # it and its logs are needed to find out why
+            say("the mesh is left as it is: rhumb ps, rhumb status, rhumb logs; rhumb down ends it")
+        raise
     except KeyboardInterrupt:
         if ours:
             say("stopping ...")
