@@ -185,6 +185,8 @@ class Storm:
         for client in self.clients:
             envoy = client.envoy
             assert not envoy.warming, (envoy.node.id, envoy.warming)
+            stream = client.stream
+            assert (stream.behind, stream.connection.is_new) == (None, False), envoy.node.id
             for kind in KINDS:
                 if kind is CDS or kind is LDS or kind in envoy.names or kind in envoy.held:
                     assert envoy.texts(kind) == _wanted(world, views, envoy, kind), kind

@@ -113,7 +113,7 @@ class Newcomers:
         """Have all that a client asked for made, so that it may be sent."""
         stream.is_queued = False
         stream.wake()
-        connection = stream.connection
-        connection.standing(self._views())
-        if connection.view is not None:
-            self._made.setdefault(connection.view, set()).update(connection.kinds)
+        view, kinds = stream.connection.view, stream.connection.kinds
+        if view is not None:
+            self._views().tables(view, kinds)
+            self._made.setdefault(view, set()).update(kinds)

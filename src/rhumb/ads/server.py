@@ -254,11 +254,8 @@ class AdsServer:
         found = stream.connection.next(self._views, now)
         if found is None:
             self._newcomers.had_nothing(stream)
-            if (
-                stream.behind is not None
-                and stream.connection.standing(self._views) is Standing.SYNCED
-            ):
-                self._caught_up(stream)  # what was left of the change was none of its business
+            if stream.connection.is_new or stream.behind is not None:
+                self._standing(stream)  # what was left may have been none of its business
             if stream.connection.holds_back:
                 self._wait_for(stream)
             return None
@@ -314,22 +311,21 @@ class AdsServer:
         self._take(stream, request, checked=checked)
         connection = stream.connection
         self._newcomers.answered(stream)
-        if not self._newcomers.queue(stream):
-            self._look(stream)
+        if not self._newcomers.queue(stream) and self._standing(stream) is Standing.OWES:
+            stream.wake()
         if connection.stale_nonces:
             self._observer.stale(connection.stale_nonces)
             connection.stale_nonces = 0
 
-    def _look(self, stream: Stream) -> None:
-        """See how a stream stands after a request."""
+    def _standing(self, stream: Stream) -> Standing:
+        """See how a stream stands: whether it is new or behind no longer."""
         was_new = stream.connection.is_new
-        standing = stream.connection.standing(self._views)
-        if standing is Standing.OWES:
-            stream.wake()
-        elif standing is Standing.SYNCED:
+        found = stream.connection.standing(self._views)
+        if found is Standing.SYNCED:
             if was_new:
                 self._newcomers.has_all(stream)
             self._caught_up(stream)
+        return found
 
     def _caught_up(self, stream: Stream) -> None:
         if stream.behind is None:
