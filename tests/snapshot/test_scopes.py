@@ -236,6 +236,13 @@ def test_a_namespace_that_sees_more_has_a_scope_of_its_own() -> None:
     assert seen(scope(found, "b")) == ["given.a", "one.a", "three.c", "two.b"]
 
 
+def test_a_namespace_that_prefers_its_own_has_a_scope_of_its_own_unless_all_prefer_that() -> None:
+    found = world(THREE + entry("one.a.svc.cluster.local", "c"))
+    assert scope(found, "a") is scope(found, "b")
+    assert scope(found, "c") is not scope(found, "b")
+    assert [scope(found, n).services[0].namespace for n in "abc"] == ["a", "a", "c"]
+
+
 def test_services_that_come_go_and_change_are_seen_as_by_a_newcomer() -> None:
     many = THREE + service("two", "c", export_to=".") + entry("two.b.svc.cluster.local", "c")
     first, more = world(THREE), parse(many)[0]

@@ -77,7 +77,7 @@ def test_it_is_refused_at_its_field(object_: tuple[str, dict[str, Any]], field: 
     ids=["Endpoints", "EndpointSlice"],
 )
 def test_ports_of_endpoints_are_ports(text: str) -> None:
-    ((document),) = Loader().load(text)
+    (document,) = Loader().load(text)
     (finding,) = document.findings
     assert finding.field.endswith("ports[0].port")
     assert "must be in the range 1..65535" in finding.message
@@ -104,6 +104,6 @@ def test_ports_of_endpoints_are_ports(text: str) -> None:
     ],
 )
 def test_settings_of_the_mesh_are_refused_at_their_field(text: str, field: str) -> None:
-    ((document),) = Loader().load_mesh_config(text)
+    (document,) = Loader().load_mesh_config(text)
     assert document.resource is None
     assert [f.field for f in document.findings if f.level is Level.ERROR] == [field]
