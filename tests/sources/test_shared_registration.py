@@ -1,6 +1,7 @@
 """Several control planes that share what workloads say: a stream may end at any of them."""
 
 import asyncio
+import fcntl
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -356,3 +357,19 @@ def test_clocks_that_differ_take_nobody_s_time(two: Two, apart: timedelta) -> No
     two.two.desk.sweep()
     two.look()
     assert two.known == (False, False)
+
+
+@pytest.mark.timeout(20)
+def test_one_that_hangs_with_the_lock_does_not_stop_the_others(two: Two) -> None:
+    two.one.desk.connected(machine())
+    with (two.directory / ".lock").open("w") as hanging:
+        fcntl.flock(hanging, fcntl.LOCK_EX)
+        two.one.desk.connected(reviews())
+        two.one.desk.health(reviews(), healthy=True, reason="")
+        two.pass_time(GRACE * 2)
+        assert two.known == (True, True)
+        assert two.two.conditions(REVIEWS) is None
+    two.one.desk.sweep()
+    two.look()
+    assert two.known == (True, True)
+    assert two.two.conditions(REVIEWS) == [{"type": "Healthy", "status": "True"}]

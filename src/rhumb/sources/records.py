@@ -5,11 +5,13 @@ import fcntl
 import logging
 import os
 import secrets
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import TextIO
 from urllib.parse import quote
 
 import msgspec
@@ -20,6 +22,8 @@ from rhumb.model.resource import Key
 from rhumb.sources.scan import Stamp, scan, stamp_of
 
 _log = logging.getLogger(__name__)
+
+_LOCK_ATTEMPTS, _LOCK_PAUSE_S = 50, 0.005
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +70,8 @@ class Records:
         """File to its stamp and what is in it; None when that is not readable."""
         self._unkept: set[Key] = set()
         """What is not on the disk as it is known here."""
+        self._waited_in_vain = False
+        """For the lock."""
         self._untold: dict[Key, None] = {}
         """What was read, for whatever reason, and is not told yet."""
         self._presence: weakref.finalize[[int], Records] | None = None
@@ -174,7 +180,11 @@ class Records:
     def _locked(self) -> Iterator[None]:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.directory / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            # What one that hangs holds must not stop the others: each waits once.
+            attempts = 0 if self._waited_in_vain else _LOCK_ATTEMPTS
+            self._waited_in_vain = True
+            _lock(lock, attempts)
+            self._waited_in_vain = False
             yield
 
     def _announce(self) -> None:
@@ -234,6 +244,20 @@ class Records:
     def _path(self, key: Key) -> str:
         # Quoted, as a workload may call itself anything, also `/../x`.
         return str(self.directory / f"{quote(f'{key.namespace}.{key.name}', safe='')}.json")
+
+
+def _lock(file: TextIO, attempts: int) -> None:
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if not attempts:
+                why = "another control plane does not let go of it"
+                raise BlockingIOError(error.errno, why, file.name) from None
+        else:
+            return
+        attempts -= 1
+        time.sleep(_LOCK_PAUSE_S)
 
 
 def _ended(path: Path) -> bool:
