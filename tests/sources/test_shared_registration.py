@@ -373,3 +373,25 @@ def test_one_that_hangs_with_the_lock_does_not_stop_the_others(two: Two) -> None
     two.look()
     assert two.known == (True, True)
     assert two.two.conditions(REVIEWS) == [{"type": "Healthy", "status": "True"}]
+
+
+def test_what_was_not_kept_is_added_to_what_another_one_wrote_since(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    two.one.desk.connected(machine())
+    two.look()
+    with monkeypatch.context() as patch:
+        patch.setattr("rhumb.sources.records.write_atomic", full)
+        two.one.desk.health(machine(Role.AGENT), healthy=False, reason="HTTP 500")
+    two.two.desk.connected(machine(Role.AGENT))
+    two.look()
+    two.one.desk.sweep()
+    two.look()
+    bad = [{"type": "Healthy", "status": "False", "message": "HTTP 500"}]
+    assert two.one.conditions(VM) == two.two.conditions(VM) == bad
+    two.one.desk.disconnected(machine())
+    two.pass_time(GRACE * 2)
+    assert two.known == (True, True)

@@ -68,8 +68,8 @@ class Records:
         self._by_key: dict[Key, Record] = {}
         self._seen: dict[str, tuple[Stamp, Key | None]] = {}
         """File to its stamp and what is in it; None when that is not readable."""
-        self._unkept: set[Key] = set()
-        """What is not on the disk as it is known here."""
+        self._unkept: dict[Key, tuple[Change, ...]] = {}
+        """What is not on the disk as it is known here, and the changes that are missing there."""
         self._waited_in_vain = False
         """For the lock."""
         self._untold: dict[Key, None] = {}
@@ -112,30 +112,39 @@ class Records:
 
         A disk that does not take it is reported; the change holds in memory, for `keep` to write it.
         """
-        path = self._path(key)
+        missing = self._unkept.get(key, ())
         try:
-            with self._locked():
-                self._read(path)
-                before = self._by_key.get(key)
-                record = change(before or Record(namespace=key.namespace, name=key.name))
-                if self.me in record.at:
-                    self._announce()
-                if record != before or key in self._unkept:
-                    write_atomic(Path(path), msgspec.json.encode(record), mode=0o600)
-                    self._note(path, record)
+            return self._write(key, (*missing, change))
         except OSError as error:
             if key not in self._unkept:
-                _log.error("workload record not kept yet", extra={"file": path, "error": error})
-            self._unkept.add(key)
-            before = self._by_key.get(key)
-            record = change(before or Record(namespace=key.namespace, name=key.name))
-            self._by_key[key] = record
-        return record
+                extra = {"file": self._path(key), "error": error}
+                _log.error("workload record not kept yet", extra=extra)
+            self._unkept[key] = (*missing, change)
+            record = self._by_key[key] = change(self._known(key))
+            return record
 
     def keep(self) -> None:
         """Write what the disk did not take, or has lost although the workload is connected here."""
-        for key in tuple(self._unkept):
-            self.change(key, lambda record: record)
+        for key, missing in tuple(self._unkept.items()):
+            with contextlib.suppress(OSError):  # reported already
+                self._write(key, missing)
+
+    def _write(self, key: Key, changes: Iterable[Change]) -> Record:
+        path = self._path(key)
+        with self._locked():
+            self._read(path)
+            before, record = self._by_key.get(key), self._known(key)
+            for change in changes:
+                record = change(record)
+            if self.me in record.at:
+                self._announce()
+            if record != before or key in self._unkept:
+                write_atomic(Path(path), msgspec.json.encode(record), mode=0o600)
+                self._note(path, record)
+        return record
+
+    def _known(self, key: Key) -> Record:
+        return self._by_key.get(key) or Record(namespace=key.namespace, name=key.name)
 
     def remove(self, key: Key, is_over: Callable[[Record], bool]) -> bool:
         """Remove a record if it is still over by what is on the disk; return whether it is gone."""
@@ -152,7 +161,7 @@ class Records:
             return False
         self._seen.pop(path, None)
         self._by_key.pop(key, None)
-        self._unkept.discard(key)
+        self._unkept.pop(key, None)
         return True
 
     def running(self) -> frozenset[str]:
@@ -218,7 +227,6 @@ class Records:
             return
         self._seen[path] = stamp, record.key
         self._by_key[record.key] = record
-        self._unkept.discard(record.key)
         self._untold[record.key] = None
 
     def _lose(self, path: str) -> None:
@@ -228,10 +236,10 @@ class Records:
             return
         if self.me in record.at:
             # No control plane removes it then: its directory was removed, or replaced by an older one.
-            self._unkept.add(record.key)
+            self._unkept.setdefault(record.key, ())
         else:
             del self._by_key[record.key]
-            self._unkept.discard(record.key)
+            self._unkept.pop(record.key, None)
             self._untold[record.key] = None
 
     def _note(self, path: str, record: Record) -> None:
@@ -239,7 +247,7 @@ class Records:
         if stamp is not None:
             self._seen[path] = stamp, record.key
         self._by_key[record.key] = record
-        self._unkept.discard(record.key)
+        self._unkept.pop(record.key, None)
 
     def _path(self, key: Key) -> str:
         # Quoted, as a workload may call itself anything, also `/../x`.
