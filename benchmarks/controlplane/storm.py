@@ -175,14 +175,16 @@ async def rage(
 
 async def _rest(server: Server, fleet: Fleet) -> None:
     """Wait until nothing comes any more, and the control plane says that everybody has everything."""
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline, wanted, synced = time.monotonic() + _PATIENCE_S, len(fleet.proxies), -1
     await quiet(fleet.proxies)
     while time.monotonic() < deadline:
         said = await asyncio.to_thread(server.page, "/debug/syncz")
         streams = msgspec.convert(said, list[_Stream])
         await quiet(fleet.proxies)
-        if len(streams) == len(fleet.proxies) and all(each.is_synced for each in streams):
+        synced = sum(each.is_synced for each in streams)
+        if len(streams) == synced == wanted:
             return
+    raise AssertionError(f"{_PATIENCE_S:g} s after a storm {synced} of {wanted} streams are synced")
 
 
 async def fresh(target: str, nodes: list[Node]) -> list[Versions]:
