@@ -10,20 +10,9 @@ from rhumb.encode.dispatch import encode
 from rhumb.model.resource import Key, Resource, ResourceSet
 from rhumb.snapshot.build import World, build, empty
 from rhumb.testing.ads import Link, views_of
-from rhumb.testing.fake_envoy import (
-    APART,
-    CDS,
-    EDS,
-    LDS,
-    METADATA,
-    RDS,
-    VHDS,
-    FakeEnvoy,
-    sidecar,
-)
+from rhumb.testing.fake_envoy import APART, KINDS, METADATA, RDS, FakeEnvoy, sidecar
 from rhumb.testing.world import resources
 
-KINDS = (CDS, EDS, LDS, RDS, VHDS)
 NAMES = ("a", "b", "c")
 
 

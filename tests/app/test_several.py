@@ -26,6 +26,7 @@ from rhumb.testing.fake_envoy import (
     APART,
     CDS,
     EDS,
+    KINDS,
     LDS,
     METADATA,
     RDS,
@@ -78,7 +79,6 @@ spec:
   template: {serviceAccount: a, ports: {http: 9080}}
 """
 NAMES = ("a", "b", "c")
-KINDS = (CDS, EDS, LDS, RDS, VHDS)
 
 Held = dict[XdsType, dict[str, bytes]]
 

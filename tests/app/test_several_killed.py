@@ -14,23 +14,10 @@ from tests.app.one_address import Address
 
 from rhumb.base.tasks import Nursery
 from rhumb.testing.ads_client import connecting
-from rhumb.testing.fake_envoy import (
-    APART,
-    CDS,
-    EDS,
-    LDS,
-    METADATA,
-    RDS,
-    VHDS,
-    FakeEnvoy,
-    Request,
-    Response,
-    sidecar,
-)
+from rhumb.testing.fake_envoy import APART, KINDS, METADATA, FakeEnvoy, Request, Response, sidecar
 from rhumb.testing.waiting import until
 from rhumb.testing.world import sends, service_entry
 
-KINDS = (CDS, EDS, LDS, RDS, VHDS)
 CLIENTS = 9
 ROUNDS = 2
 

@@ -24,14 +24,13 @@ from rhumb.snapshot.build import World, build, empty
 from rhumb.snapshot.view import whole
 from rhumb.testing.clock import FakeClock
 from rhumb.testing.control_plane import settings
-from rhumb.testing.fake_envoy import CDS, EDS, LDS, RDS, VHDS, FakeEnvoy
+from rhumb.testing.fake_envoy import CDS, KINDS, LDS, VHDS, FakeEnvoy
 from rhumb.testing.world import resources
 from rhumb.translate import proxy as translator
 from rhumb.xds.types import XdsType
 
 ROUNDS = 5
 CLIENTS = 12
-KINDS = (CDS, EDS, LDS, RDS, VHDS)
 ACK_TIMEOUT_S = 5.0
 ROOM_BYTES = 5000
 """Of first responses that may be on their way: new clients wait for each other."""

@@ -24,6 +24,8 @@ from google.protobuf.json_format import ParseDict
 from rhumb.xds.types import XdsType
 
 CDS, EDS, LDS, RDS, VHDS = XdsType.CDS, XdsType.EDS, XdsType.LDS, XdsType.RDS, XdsType.VHDS
+KINDS = (CDS, EDS, LDS, RDS, VHDS)
+"""All that it may ask for."""
 
 Request = discovery.DeltaDiscoveryRequest | discovery.DiscoveryRequest
 Response = discovery.DeltaDiscoveryResponse | discovery.DiscoveryResponse
