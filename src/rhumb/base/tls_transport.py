@@ -141,7 +141,9 @@ class TlsTransport(asyncio.Transport):
     def _say_goodbye(self) -> None:
         try:
             self._socket.unwrap()
-        except _AGAIN:
+        except ssl.SSLWantWriteError:
+            self._loop.add_writer(self._descriptor, self._flush)  # which comes here again
+        except ssl.SSLWantReadError:
             # Sent. What still comes is read, or the kernel would reset the connection, and with it what is on its way.
             self.resume_reading()
         except (OSError, ValueError):
