@@ -47,7 +47,7 @@ def home_hosts(
     if claims is None:
         return None
     if claims is known.claims:
-        return _followed(seen, table, known)
+        return _followed(seen, table, known, claims)
     found: dict[str, HomeHost] = {}
     for service in seen.scope.at_home(seen.view):
         for served in http_ports(service, port):
@@ -57,25 +57,28 @@ def home_hosts(
                 continue
             made = known.hosts.get(name)
             if made is None or made.public is not public or made.service is not service:
-                made = _home_host(seen, public, service)
+                made = _home_host(seen, public, service, claims)
             if not claims.domains.isdisjoint(made.short):
                 return None
             found[name] = made
     return HomeHosts(found, claims)
 
 
-def _followed(seen: Perspective, table: HostTable, known: HomeHosts) -> HomeHosts:
+def _followed(seen: Perspective, table: HostTable, known: HomeHosts, claims: Claims) -> HomeHosts:
     """Return the virtual hosts where services and domains are as they were: routes may differ."""
     fresh = {
-        name: _home_host(seen, public, made.service)
+        name: _home_host(seen, public, made.service, claims)
         for name, made in known.hosts.items()
         if (public := table.by_name[name]) is not made.public
     }
-    return HomeHosts({**known.hosts, **fresh}, known.claims) if fresh else known
+    return HomeHosts({**known.hosts, **fresh}, claims) if fresh else known
 
 
-def _home_host(seen: Perspective, public: VirtualHost, service: Service) -> HomeHost:
-    wanted, _ = domains.of_service(service, (), seen.addresses(service), seen.view, 0)
+def _home_host(
+    seen: Perspective, public: VirtualHost, service: Service, claims: Claims
+) -> HomeHost:
+    aliases = seen.aliases(service) if service.hostname in claims.aliases.values() else ()
+    wanted, _ = domains.of_service(service, aliases, seen.addresses(service), seen.view, 0)
     known = set(public.domains)
     short = frozenset(domain.lower() for domain in wanted if domain not in known)
     host = VirtualHost(name=public.name, domains=tuple(wanted), routes=public.routes)

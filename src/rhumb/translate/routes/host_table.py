@@ -35,6 +35,8 @@ class Claims(msgspec.Struct, frozen=True, eq=False):
     routed: frozenset[str]
     """Hosts of VirtualServices."""
     domains: frozenset[str]
+    aliases: Mapping[str, str]
+    """What the ExternalName services of the view stand for, by host name, seen or not."""
 
 
 class HostTable:
@@ -58,7 +60,7 @@ class HostTable:
         """Each virtual host with what its routes are of."""
         self.hosts = tuple(host for host, _ in self.placed)
         self.claims = claims
-        """None where some domain was wanted twice, or a service is another name of one."""
+        """None where some domain was wanted twice."""
         self.is_of_another = is_of_another
         """It was made for another namespace, which has other short names."""
         self._by_domain: dict[str, VirtualHost] | None = None

@@ -89,11 +89,14 @@ class _Builder:
         return HostTable(self._listener, scope.services, self._made, *found)
 
     def _claims(self) -> Claims | None:
-        services = {s.hostname: s for s in self._listener.services}
-        if self._is_disputed or any(s.external_name for s in self._seen.scope.services):
+        if self._is_disputed:
             return None
+        services = {s.hostname: s for s in self._listener.services}
         routed = frozenset(h.lower() for r in self._listener.routing for h in r.spec.hosts)
-        return Claims(services, routed, frozenset(self._claimed))
+        return Claims(services, routed, frozenset(self._claimed), self._aliases())
+
+    def _aliases(self) -> Mapping[str, str]:
+        return {s.hostname: s.external_name for s in self._seen.scope.services if s.external_name}
 
     # --- routes --------------------------------------------------------------------------
 
@@ -200,6 +203,9 @@ class _Builder:
         claims, port, news = self._before.claims, self._port, self._news.hosts
         if claims is None or not port or any(h.lower() in claims.routed for h in news):
             return None
+        aliases = self._aliases()
+        if aliases != claims.aliases or not news.isdisjoint(aliases.values()):
+            return None
         now = {s.hostname: s for s in self._listener.services if s.hostname in news}
         gone = {host: s for host in news if (s := claims.services.get(host)) is not None}
         services = {h: s for h, s in claims.services.items() if h not in news} | now
@@ -233,7 +239,7 @@ class _Builder:
         if len(unique) != len(fresh) or not unique.isdisjoint(domains_left):
             return None
         placed.sort(key=_by_name)
-        return placed, Claims(services, claims.routed, domains_left | unique)
+        return placed, Claims(services, claims.routed, domains_left | unique, aliases)
 
     def _domains(self, service: Service) -> tuple[list[str], list[str]]:
         seen = self._seen
