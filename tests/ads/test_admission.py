@@ -117,6 +117,11 @@ def test_what_follows_a_response_that_is_on_its_way_does_not_wait_for_it() -> No
     assert not room.admits(other)
     assert room.admits(clusters)
     assert not room.admits(other)
+    room.enter(clusters, 200)
+    assert room.used == 1200
+    room.leave(clusters)
+    assert room.used == 0
+    assert other.is_awake
 
 
 def test_whoever_came_first_is_called_first() -> None:

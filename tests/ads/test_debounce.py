@@ -11,7 +11,7 @@ from rhumb.ads.debounce import Debounce, Schedule
 from rhumb.ads.settings import DebounceSettings
 from rhumb.base.clock import SystemClock
 
-SETTINGS = DebounceSettings(quiet_min_s=0.01, quiet_max_s=0.1, max_delay_s=1.0)
+SETTINGS = DebounceSettings(quiet_min_s=0.01, quiet_max_s=0.1, most_quiets=4)
 
 
 def push(schedule: Schedule, began: float, ended: float) -> float:
@@ -53,19 +53,17 @@ def test_a_change_right_after_a_push_waits_as_long_as_the_push_took_within_bound
     assert schedule.due() == pytest.approx(changed + rest)
 
 
-def test_changes_that_never_rest_wait_for_five_quiet_times_and_no_longer_than_the_maximum() -> None:
-    short = msgspec.structs.replace(SETTINGS, max_delay_s=0.15)
-    for settings, waited in ((SETTINGS, 0.25), (short, 0.15)):
-        schedule = Schedule(settings)
-        schedule.changed(5.0)
-        push(schedule, 5.0, 5.05)
-        for step in range(200):
-            schedule.changed(5.06 + step * 0.01)
-        assert schedule.due() == pytest.approx(5.06 + waited)
+def test_changes_that_never_rest_wait_for_so_many_quiet_times() -> None:
+    schedule = Schedule(SETTINGS)
+    schedule.changed(5.0)
+    push(schedule, 5.0, 5.05)
+    for step in range(200):
+        schedule.changed(5.06 + step * 0.01)
+    assert schedule.due() == pytest.approx(5.06 + 4 * 0.05)
 
 
-def test_the_maximum_does_not_shorten_the_rest_after_a_push() -> None:
-    schedule = Schedule(msgspec.structs.replace(SETTINGS, max_delay_s=0.001))
+def test_no_impatience_shortens_the_rest_after_a_push() -> None:
+    schedule = Schedule(msgspec.structs.replace(SETTINGS, most_quiets=0))
     schedule.changed(5.0)
     push(schedule, 5.0, 5.05)
     schedule.changed(5.06)
@@ -120,7 +118,8 @@ def test_every_change_is_pushed_within_the_maximum_after_it_or_the_rest_of_the_p
         now += gap
         while (due := schedule.due()) is not None and max(due, free) <= now:
             began = max(due, free)
-            latest = max(waiting[0] + SETTINGS.max_delay_s, free + SETTINGS.quiet_max_s)
+            most = SETTINGS.most_quiets * SETTINGS.quiet_max_s
+            latest = max(waiting[0] + most, free + SETTINGS.quiet_max_s)
             assert began <= latest + 1e-9
             free = began + cost
             assert push(schedule, began, free) == waiting[0]

@@ -360,7 +360,7 @@ def test_a_port_in_use_is_named_with_its_holder(config: Path, tmp_path: Path) ->
 def test_endpoints_overtake_what_waits_for_its_time(config: Path, tmp_path: Path) -> None:
     async def scenario() -> None:
         # A quiet period that never ends in this test: the first change goes at once, the next waits.
-        slow = DebounceSettings(quiet_min_s=30.0, quiet_max_s=30.0, max_delay_s=30.0)
+        slow = DebounceSettings(quiet_min_s=30.0, quiet_max_s=30.0)
         wanted = msgspec.structs.replace(settings(config, tmp_path / "state"), debounce=slow)
         async with running(wanted) as up, connecting(envoy(), up.ports.xds) as link:
             await link.wait(has_routes)

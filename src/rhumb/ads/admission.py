@@ -129,8 +129,8 @@ class Room(Generic[Who]):
 
     def enter(self, who: Who, size: int) -> None:
         """Take that its response is on its way."""
-        self._used += size - self._under_way.get(who, 0)
-        self._under_way[who] = size
+        self._used += size
+        self._under_way[who] = self._under_way.get(who, 0) + size
         self._usual += (size - self._usual) * _WEIGHT
 
     def leave(self, who: Who) -> None:

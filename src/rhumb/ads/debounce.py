@@ -7,9 +7,6 @@ from collections.abc import Awaitable, Callable
 from rhumb.ads.settings import DebounceSettings
 from rhumb.base.clock import Clock
 
-_QUIETS = 5
-"""Times that changes may not have rested for until the next push."""
-
 
 class Schedule:
     """Says when the next push is due. No clock of its own: all times are monotonic seconds."""
@@ -30,13 +27,13 @@ class Schedule:
         """Return when to push; in the past means at once, None never.
 
         After a rest the first change goes at once. Otherwise changes must rest for as long as the last push
-        took, within bounds, but none waits longer for others than some such times, or the maximum.
+        took, within bounds, but none waits longer for others than some such times.
         """
         if self._first is None:
             return None
         if self._first >= self._free_at:
             return self._first
-        patience = min(_QUIETS * self._quiet, self._settings.max_delay_s)
+        patience = self._settings.most_quiets * self._quiet
         return max(min(self._last + self._quiet, self._first + patience), self._free_at)
 
     def begin(self, now: float) -> float:

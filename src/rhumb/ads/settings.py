@@ -12,8 +12,8 @@ class DebounceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Longest wait for more changes (Istio: PILOT_DEBOUNCE_AFTER)."""
     cost_factor: float = 1.0
     """The wait in units of what the last push took until its clients had it."""
-    max_delay_s: float = 10.0
-    """A change waits no longer for others to come (Istio: PILOT_DEBOUNCE_MAX)."""
+    most_quiets: int = 5
+    """A change waits no longer for others than so many of these waits (cf. Istio's PILOT_DEBOUNCE_MAX)."""
 
 
 class AdsSettings(msgspec.Struct, frozen=True, kw_only=True):
