@@ -80,7 +80,8 @@ def _followed(before: Listening, scope: Scope, hosts: frozenset[str]) -> Crowds 
 
     It is as long as one HTTP service stays that was there, and nobody with another protocol meets it.
     """
-    if before.crowds is None:
+    # Names are resolved by a filter of the listener.
+    if before.crowds is None or before.scope.resolves_names is not scope.resolves_names:
         return None
     after = dict(before.crowds)
     for host in hosts:
