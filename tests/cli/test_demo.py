@@ -1,7 +1,9 @@
 """`rhumb demo` where the sample runs already, or does not start."""
 
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,16 @@ def test_a_mesh_that_it_did_not_start_is_not_ended(
             host.kill()
 
 
+@pytest.fixture
+def _signals() -> Iterator[None]:
+    """Give back what the command takes for itself."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_signals")
 @pytest.mark.parametrize("runs", [True, False])
 def test_a_mesh_that_is_not_ready_is_left_to_be_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: bool
