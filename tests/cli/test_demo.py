@@ -17,6 +17,15 @@ from rhumb.local import state, up
 SAMPLE = Path(__file__).resolve().parents[2] / "samples" / "bookinfo" / "rhumb.yaml"
 
 
+def _host(mesh: state.State) -> subprocess.Popen[bytes]:
+    """Start what looks like a host process of a mesh."""
+    argv = [sys.executable, "-c", "print(flush=True); input()", str(mesh.directory)]
+    host = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert host.stdout is not None
+    host.stdout.readline()  # it runs, and shows its arguments
+    return host
+
+
 def test_a_mesh_that_it_did_not_start_is_not_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -24,8 +33,7 @@ def test_a_mesh_that_it_did_not_start_is_not_ended(
     mesh = state.of(SAMPLE)
     mesh.make()
     (mesh.directory / state.CAPTURE).write_text("NONE\n")
-    argv = [sys.executable, "-c", "input()", str(mesh.directory)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE) as host:
+    with _host(mesh) as host:
         try:
             (mesh.directory / state.PID).write_text(f"{host.pid}\n")
             done = run("demo", "--capture", "redirect", home=tmp_path)
@@ -56,8 +64,7 @@ def test_a_mesh_that_is_not_ready_is_left_to_be_looked_at(
     monkeypatch.setattr(up, "down", ended.append)
     mesh = state.of(SAMPLE)
     mesh.make()
-    argv = [sys.executable, "-c", "input()", str(mesh.directory)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE) as host:
+    with _host(mesh) as host:
 
         def fails(*_: object, **__: object) -> None:
             if runs:
