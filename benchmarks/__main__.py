@@ -13,10 +13,10 @@ from benchmarks.report import Report, as_json, as_text
 
 SCENARIOS: Mapping[str, Callable[[bool], Report]] = {
     "controlplane": lambda quick: controlplane.run(
-        sizes=controlplane.SHORT if quick else controlplane.LONG, changes=5 if quick else 10
+        sizes=controlplane.SHORT if quick else controlplane.LONG, changes=3 if quick else 10
     ),
     "controlplane-stress": lambda quick: (
-        stress.run(proxies=60, churn_s=4, kills=2, moments=30)
+        stress.run(proxies=40, churn_s=3, kills=1, moments=20)
         if quick
         else stress.run(proxies=500, churn_s=60, kills=20, moments=2000)
     ),
