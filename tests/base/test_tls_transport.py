@@ -128,7 +128,7 @@ def test_much_comes_whole_both_ways_at_once(run: Run) -> None:
         far: Far, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         far.heard = far.transport.write
-        far.transport.start()
+        far.transport.resume_reading()
 
         async def write() -> None:
             writer.write(some(MANY))
@@ -183,7 +183,7 @@ def test_nothing_is_read_while_reading_is_paused_and_nothing_is_missing_then(run
         far.heard = heard
         writer.write(some(MANY))
         assert not far.data
-        far.transport.start()
+        far.transport.resume_reading()
         while len(far.data) < MANY:
             await came.wait()
             came.clear()
@@ -202,7 +202,7 @@ def test_the_far_end_ends(run: Run) -> None:
         far: Far, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         _ = reader
-        far.transport.start()
+        far.transport.resume_reading()
         writer.write(b"last words")
         writer.close()
         assert await far.lost is None

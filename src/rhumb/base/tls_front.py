@@ -160,7 +160,7 @@ class TlsFront:
                 server = await self._connect(name, caller)
                 ends.append(server)
                 caller.other = server
-                secure.start()
+                secure.resume_reading()
                 _ = await asyncio.wait(
                     {caller.lost, server.lost}, return_when=asyncio.FIRST_COMPLETED
                 )

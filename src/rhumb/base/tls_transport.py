@@ -21,7 +21,7 @@ _AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class TlsTransport(asyncio.Transport):
-    """A transport of asyncio that reads nothing before `start`; `accept` makes it."""
+    """A transport of asyncio that reads nothing before `resume_reading`; `accept` makes it."""
 
     def __init__(self, connection: ssl.SSLSocket, protocol: asyncio.Protocol) -> None:
         super().__init__()
@@ -37,10 +37,6 @@ class TlsTransport(asyncio.Transport):
         self._is_lost = False
         self._holds_up = False
         self._goodbye: asyncio.TimerHandle | None = None
-
-    def start(self) -> None:
-        """Begin to read."""
-        self.resume_reading()
 
     @property
     def certificate(self) -> bytes:
@@ -58,7 +54,7 @@ class TlsTransport(asyncio.Transport):
             self._loop.remove_reader(self._descriptor)
 
     def resume_reading(self) -> None:
-        """Go on with reading."""
+        """Begin to read, or go on."""
         if self._is_paused and not self._is_lost:
             self._is_paused = False
             self._loop.add_reader(self._descriptor, self._read)
